@@ -1,0 +1,318 @@
+"""The intermediate representation: graphs of populations and projections, and programs.
+
+In step t the populations run in topological order of the projections without delay:
+i[t] = sum over projections of W out_source[t - delay] + b;  state, out[t] = step(i[t], state).
+What a source sent before its first step is zero. A population with ``start`` k holds its initial
+state and sends nothing before step k; ``retime`` uses it to shift a population by k steps.
+
+Every value is immutable; a pass returns a new one.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
+
+from spikec.compiler.equation import Dynamics, Neuron
+from spikec.compiler.errors import Finding, SpikecError
+from spikec.compiler.synapses import Shape, Synapse
+from spikec.compiler.types import Array, Bool, FixedPoint, Float, Format, Tensor
+from spikec.compiler.untyped import networkx as nx
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse names that could not stand in text or generated code.
+
+    Raises:
+        SpikecError: SPK0501 on any character but letters, digits, ``_ . -``.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise SpikecError(
+            "SPK0501",
+            what,
+            f"name {name[:60]!r} is not 1 to 128 of A-Z a-z 0-9 _ . -",
+            "Rename it",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Where data enters.
+
+    Attributes:
+        name: Name.
+        shape: Shape of one step of one sample.
+        signal: Float (any number), Bool (spikes), or the stored format of a quantised value.
+        scale: Real value of one unit of a quantised value.
+    """
+
+    name: str
+    shape: Shape
+    signal: Float | Bool | FixedPoint = Float()
+    scale: float = 1.0
+
+    @property
+    def size(self) -> int:
+        """Number of channels."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A name under which the output of a population leaves."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Population:
+    """Neurons of one model.
+
+    Attributes:
+        name: Name.
+        shape: Shape; neurons are ordered in C order.
+        neuron: Model and parameters, each a scalar or one number per neuron.
+        formats: Integer format of each rounding site; empty in floating point.
+        scale: Real value of one unit of the membrane.
+        start: First step in which it runs.
+    """
+
+    name: str
+    shape: Shape
+    neuron: Neuron | Dynamics
+    formats: Mapping[str, Format] = field(default_factory=dict[str, Format])
+    scale: float = 1.0
+    start: int = 0
+
+    def __post_init__(self) -> None:
+        """Flatten per-neuron parameters.
+
+        Raises:
+            SpikecError: SPK0502 when a parameter fits neither a scalar nor the shape.
+        """
+        flat: dict[str, Tensor] = {}
+        for name, value in self.neuron.parameters().items():
+            if value.shape in ((), (self.size,)):
+                continue
+            if value.shape != self.shape:
+                raise SpikecError(
+                    "SPK0502",
+                    f"{self.name}.{name}",
+                    f"shape {value.shape} does not fit the population's {self.shape}",
+                    "Give a scalar or one number per neuron",
+                )
+            flat[name] = replace(value, data=value.data.reshape(-1))
+        if flat:
+            object.__setattr__(self, "neuron", self.neuron.with_parameters(flat))
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return prod(self.shape)
+
+    def model(self) -> Neuron:
+        """Return the per-step model.
+
+        Raises:
+            SpikecError: SPK0503 when the population is still continuous.
+        """
+        if isinstance(self.neuron, Neuron):
+            return self.neuron
+        raise SpikecError(
+            "SPK0503", self.name, f"{self.neuron.kind} is continuous", "Run discretize first"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """Synapses from a source to a port of a target.
+
+    Attributes:
+        source: Input or population.
+        target: Population.
+        synapse: The linear map.
+        port: Input of the target's model.
+        delay: Steps between sending and arrival.
+        storage: dense, sparse or conv: how a target stores it; decides memory and price.
+    """
+
+    source: str
+    target: str
+    synapse: Synapse
+    port: str = "input"
+    delay: int = 0
+    storage: str = ""
+
+    def __post_init__(self) -> None:
+        """Fill in the storage that is natural for the kind."""
+        if not self.storage:
+            object.__setattr__(self, "storage", self.synapse.storage)
+
+    def __str__(self) -> str:
+        """Return ``source -> target``, with the port where it is not the usual one."""
+        port = "" if self.port == "input" else f".{self.port}"
+        return f"{self.source} -> {self.target}{port}"
+
+
+Node = Input | Population | Output
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A network.
+
+    Attributes:
+        name: Name.
+        nodes: Inputs, populations and outputs.
+        projections: Edges.
+        dt: Step in seconds, or None where none is known.
+        metadata: Origin: framework, version, file hash, semantics.
+        findings: What the user should know about how it was read.
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    projections: tuple[Projection, ...]
+    dt: float | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The inputs, in order."""
+        return tuple(n for n in self.nodes if isinstance(n, Input))
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The outputs, in order."""
+        return tuple(n for n in self.nodes if isinstance(n, Output))
+
+    @property
+    def populations(self) -> tuple[Population, ...]:
+        """The populations, in order."""
+        return tuple(n for n in self.nodes if isinstance(n, Population))
+
+    def population(self, name: str) -> Population:
+        """Return a population by name.
+
+        Raises:
+            SpikecError: SPK0504 when there is none.
+        """
+        for p in self.populations:
+            if p.name == name:
+                return p
+        raise SpikecError(
+            "SPK0504",
+            name,
+            "there is no population of that name",
+            f"Use one of {', '.join(p.name for p in self.populations)}",
+        )
+
+    def source_size(self, name: str) -> int:
+        """Return the number of channels or neurons of a source."""
+        return next(n.size for n in self.nodes if not isinstance(n, Output) and n.name == name)
+
+    def into(self, target: str) -> tuple[Projection, ...]:
+        """Return the projections into a population, in order."""
+        return tuple(p for p in self.projections if p.target == target)
+
+    def with_nodes(self, changed: Iterable[Node]) -> "Graph":
+        """Return the graph with nodes replaced by those of the same name and type."""
+        new = {(type(n), n.name): n for n in changed}
+        return replace(self, nodes=tuple(new.get((type(n), n.name), n) for n in self.nodes))
+
+    def order(self) -> tuple[Population, ...]:
+        """Return the populations in the order in which they run within a step.
+
+        Raises:
+            SpikecError: SPK0505 when projections without delay form a cycle.
+        """
+        flow = nx.DiGraph()
+        position = {p.name: k for k, p in enumerate(self.populations)}
+        flow.add_nodes_from(position)
+        flow.add_edges_from(
+            (p.source, p.target)
+            for p in self.projections
+            if p.delay == 0 and p.source in position and p.target in position
+        )
+        try:
+            names = list(nx.lexicographical_topological_sort(flow, key=position.__getitem__))
+        except nx.NetworkXUnfeasible:
+            cycle = [a for a, _ in nx.find_cycle(flow)]
+            path = " -> ".join([*cycle, cycle[0]])
+            raise SpikecError(
+                "SPK0505",
+                f"{cycle[-1]} -> {cycle[0]}",
+                f"cycle without delay: {path}",
+                "Give one projection a delay of at least 1",
+            ) from None
+        by_name = {p.name: p for p in self.populations}
+        return tuple(by_name[n] for n in names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """A graph for a target.
+
+    Attributes:
+        graph: The network.
+        target: Name of the target.
+        passes: Text of the pipeline that made it.
+    """
+
+    graph: Graph
+    target: str = "cpu"
+    passes: str = ""
+
+    @property
+    def latency(self) -> int:
+        """Steps by which the outputs lag behind the inputs; ``Trace.output`` is aligned again."""
+        sources = {o.source for o in self.graph.outputs}
+        return max((p.start for p in self.graph.populations if p.name in sources), default=0)
+
+    @property
+    def stage(self) -> str:
+        """continuous, discrete or integer."""
+        models = [p.neuron for p in self.graph.populations]
+        if any(isinstance(m, Dynamics) for m in models):
+            return "continuous"
+        floats = any(p.synapse.weight.is_float for p in self.graph.projections)
+        floats = floats or any(isinstance(i.signal, Float) for i in self.graph.inputs)
+        return "discrete" if floats or not models else "integer"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """What a run produced, aligned to source time.
+
+    Attributes:
+        outputs: By output name, (samples, steps, *shape): bool spikes, int64 counts, or float64
+            values in real units.
+        spikes: On request, what each population sent, by name, in stored units.
+        state: On request, the states after each step, by population and state, in stored units.
+        counts: By population, spikes sent and saturations met, over the whole batch.
+    """
+
+    outputs: Mapping[str, Array]
+    spikes: Mapping[str, Array]
+    state: Mapping[str, Mapping[str, Array]]
+    counts: Mapping[str, Mapping[str, int]]
+
+    @property
+    def output(self) -> Array:
+        """The only output.
+
+        Raises:
+            SpikecError: SPK0506 when there are several.
+        """
+        if len(self.outputs) != 1:
+            raise SpikecError(
+                "SPK0506",
+                "Trace.output",
+                f"there are {len(self.outputs)} outputs",
+                f"Use Trace.outputs[name] with one of {', '.join(self.outputs)}",
+            )
+        return next(iter(self.outputs.values()))

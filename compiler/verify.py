@@ -1,0 +1,180 @@
+"""The invariants of a program, by stage. ``verify`` runs after every pass.
+
+Always: unique valid names, endpoints and ports exist, sizes agree, every number finite, every cycle
+with a delay. From discretize on: no population in seconds. From quantize on: no floating point, and
+no wire, cast or sum that may overflow its type.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.ir import Graph, Output, Population, Program, Projection, check_name
+from spikec.compiler.types import Float, Tensor
+from spikec.compiler.wiring import lanes
+
+STORAGES = ("dense", "sparse", "conv")
+
+
+def verify(program: Program) -> None:
+    """Check every invariant of the program's stage.
+
+    Raises:
+        SpikecError: The first that does not hold.
+    """
+    verify_graph(program.graph)
+    if program.stage != "continuous":
+        verify_graph_types(program.graph, integer=program.stage == "integer")
+
+
+def verify_graph(graph: Graph) -> None:
+    """Check names, endpoints, shapes, numbers and cycles.
+
+    Raises:
+        SpikecError: The first that does not hold.
+    """
+    _names(graph)
+    if graph.dt is not None and not (np.isfinite(graph.dt) and graph.dt > 0):
+        raise SpikecError(
+            "SPK0510", "dt", f"{graph.dt} s is not a positive step", "Give --dt in seconds"
+        )
+    for node in graph.nodes:
+        if isinstance(node, Output):
+            continue
+        if not node.shape or min(node.shape) < 1:
+            raise SpikecError(
+                "SPK0511", node.name, f"shape {node.shape} is empty", "Give sizes of at least 1"
+            )
+        if isinstance(node, Population):
+            _numbers(node)
+    for projection in graph.projections:
+        _projection(graph, projection)
+    graph.order()
+
+
+def _names(graph: Graph) -> None:
+    sources = [n.name for n in graph.nodes if not isinstance(n, Output)]
+    for group in (sources, [n.name for n in graph.outputs]):
+        for name, times in Counter(group).items():
+            check_name(name, "node")
+            if times > 1:
+                raise SpikecError("SPK0512", name, "two nodes have this name", "Rename one")
+    populations = {p.name for p in graph.populations}
+    for output in graph.outputs:
+        if output.source not in populations:
+            raise SpikecError(
+                "SPK0513",
+                output.name,
+                f"its source '{output.source}' is not a population",
+                f"Use one of {', '.join(sorted(populations))}",
+            )
+    if not graph.outputs:
+        raise SpikecError("SPK0514", graph.name or "graph", "there is no output", "Add an Output")
+
+
+def _numbers(population: Population) -> None:
+    model = population.neuron
+    for name, tensor in model.parameters().items():
+        check_finite(f"{population.name}.{name}", tensor)
+    if population.start < 0:
+        raise SpikecError(
+            "SPK0515", population.name, f"start {population.start} is negative", "Use 0 or more"
+        )
+
+
+def check_finite(where: str, tensor: Tensor) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        SpikecError: SPK0516.
+    """
+    bad = ~np.isfinite(tensor.data)
+    if bad.any():
+        index = tuple(int(k) for k in np.argwhere(bad)[0])
+        raise SpikecError(
+            "SPK0516",
+            where,
+            f"element {list(index)} is {tensor.data[index]}, not a finite number",
+            "Train again or repair the model",
+        )
+
+
+def _projection(graph: Graph, p: Projection) -> None:
+    sizes = {n.name: n.size for n in graph.nodes if not isinstance(n, Output)}
+    for end in (p.source, p.target):
+        if end not in sizes:
+            raise SpikecError(
+                "SPK0517", str(p), f"'{end}' is not a node", f"Use one of {', '.join(sizes)}"
+            )
+    if any(n.name == p.target for n in graph.inputs):
+        raise SpikecError(
+            "SPK0518", str(p), f"'{p.target}' is an input", "Project onto a population"
+        )
+    ports = getattr(graph.population(p.target).neuron, "ports", ("input",))
+    if p.port not in ports:
+        raise SpikecError(
+            "SPK0519", str(p), f"there is no port '{p.port}'", f"Use one of {', '.join(ports)}"
+        )
+    if (p.synapse.in_size, p.synapse.out_size) != (sizes[p.source], sizes[p.target]):
+        raise SpikecError(
+            "SPK0520",
+            str(p),
+            f"{p.synapse.kind} maps {p.synapse.in_size} to {p.synapse.out_size} but "
+            f"'{p.source}' has {sizes[p.source]} and '{p.target}' has {sizes[p.target]}",
+            "Correct the weight's shape",
+        )
+    if p.delay < 0:
+        raise SpikecError("SPK0521", str(p), f"delay {p.delay} is negative", "Use 0 or more")
+    if p.storage not in STORAGES:
+        raise SpikecError(
+            "SPK0522", str(p), f"storage '{p.storage}' is unknown", f"Use {', '.join(STORAGES)}"
+        )
+    check_finite(f"{p} weight", p.synapse.weight)
+    if p.synapse.bias is not None:
+        check_finite(f"{p} bias", p.synapse.bias)
+
+
+def verify_graph_types(graph: Graph, integer: bool) -> None:
+    """Check the stage: build every equation, and in integers find no floating point.
+
+    Raises:
+        SpikecError: SPK0523 on a number that is still floating point; errors of ``lanes``.
+    """
+    if integer:
+        for where, is_float in _kinds(graph):
+            if is_float:
+                raise SpikecError(
+                    "SPK0523", where, "is still floating point in an integer program", "Quantize it"
+                )
+    for name in lanes(graph):
+        if integer:
+            _initial_values(graph.population(name))
+
+
+def _initial_values(population: Population) -> None:
+    """Check that initial states are stored in the format of the state."""
+    for state in population.model().states:
+        initial, form = population.model().initial(state), population.formats[state].type
+        lo, hi = int(initial.data.min()), int(initial.data.max())
+        wrong_point = initial.data.any() and initial.frac != form.frac
+        if wrong_point or lo < form.lo or hi > form.hi:
+            raise SpikecError(
+                "SPK0524",
+                f"{population.name}.{state}_init",
+                f"initial values do not fit the state's format {form}",
+                "Store them in that format",
+            )
+
+
+def _kinds(graph: Graph) -> list[tuple[str, bool]]:
+    listed = [(i.name, isinstance(i.signal, Float)) for i in graph.inputs]
+    for p in graph.projections:
+        listed.append((f"{p} weight", p.synapse.weight.is_float))
+        bias = p.synapse.bias
+        listed.append((f"{p} bias", bias is not None and bias.is_float))
+    for population in graph.populations:
+        for name, tensor in population.model().parameters().items():
+            # A scalar such as gain 1 stands for its exact dyadic value.
+            listed.append((f"{population.name}.{name}", tensor.is_float and tensor.data.size > 1))
+    return listed
