@@ -15,8 +15,8 @@ Operation = Callable[..., Array]
 
 
 def _count(a: Array, b: Array, limit: int | None) -> Array:
-    whole = np.floor_divide(a, b)
-    return np.clip(whole, 0, limit)
+    whole = np.floor(a / b) if a.dtype.kind == "f" else np.floor_divide(a, b)
+    return np.maximum(whole, 0) if limit is None else np.clip(whole, 0, limit)
 
 
 def _round(a: Array, value: tuple[int, str]) -> Array:

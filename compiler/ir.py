@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Any
 
 from spikec.compiler.equation import Dynamics, Neuron
 from spikec.compiler.errors import Finding, SpikecError
@@ -261,11 +262,13 @@ class Program:
         graph: The network.
         target: Name of the target.
         passes: Text of the pipeline that made it.
+        reports: What passes found out, by pass, as JSON values; not part of the text form.
     """
 
     graph: Graph
     target: str = "cpu"
     passes: str = ""
+    reports: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def latency(self) -> int:

@@ -281,7 +281,8 @@ class _Reader:
     def line(self, line: _Line) -> None:
         match line.take():
             case "meta":
-                self.metadata[line.string()] = line.string()
+                key = line.string()
+                self.metadata[key] = line.string()
             case "finding":
                 self.findings.append(Finding(line.take(), line.string(), line.string()))
             case "input":

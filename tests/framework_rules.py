@@ -477,9 +477,11 @@ def _fixed_check(folder: Path, name: str) -> Check:
 
 def _negative_check() -> Check:
     """Follow one inhibitory spike by hand: u keeps 3/4 and v 1/2 a step, both rounded to zero."""
-    inputs = np.array([1, 0, 0, 0, 0, 0, 0], dtype=np.int64)
-    _, v = lava_lif_fixed(inputs, du=1023, dv=2048, weight=-10, vth=1)
-    by_hand = [0, -640, -320 - 480, -400 - 360, -380 - 270, -325 - 202, -263 - 151]
+    inputs = np.array([1, 0, 0, 0, 0, 0, 0, 0, 0], dtype=np.int64)
+    _, v = lava_lif_fixed(inputs, du=1023, dv=2048, weight=-1000, vth=1)
+    u_by_hand = [0, -64000, -48000, -36000, -27000, -20250, -15187, -11390, -8542]
+    v_halved = [0, 0, -32000, -40000, -38000, -32500, -26375, -20781, -16085]
+    by_hand = [a + b for a, b in zip(u_by_hand, v_halved, strict=True)]
     return Check("one inhibitory spike: lava_lif_fixed", str(v.tolist()), v.tolist() == by_hand)
 
 

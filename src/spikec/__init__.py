@@ -1,0 +1,56 @@
+"""spikec: compile spiking networks to neuromorphic hardware, exactly."""
+
+from spikec.compiler.artifact import emit
+from spikec.compiler.artifact import open_folder as open  # noqa: A004  # spikec.open, as numpy.open
+from spikec.compiler.errors import Finding, SpikecError
+from spikec.compiler.frontends import load
+from spikec.compiler.ir import Graph, Input, Output, Population, Program, Projection, Trace
+from spikec.compiler.neurons.cuba_lif import ContinuousCubaLIF, CubaLIF
+from spikec.compiler.neurons.integrate_and_fire import (
+    ContinuousIntegrateAndFire,
+    IntegrateAndFire,
+)
+from spikec.compiler.neurons.leaky_integrator import ContinuousLeakyIntegrator, LeakyIntegrator
+from spikec.compiler.neurons.lif import LIF, ContinuousLIF
+from spikec.compiler.neurons.relay import Relay
+from spikec.compiler.pipeline import compile_graph as compile  # noqa: A004
+from spikec.compiler.semantics import Semantics
+from spikec.compiler.simulator import Simulator, simulate
+from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pool2d, Sparse
+from spikec.compiler.types import FixedPoint, Format, Tensor
+
+__all__ = [
+    "LIF",
+    "ContinuousCubaLIF",
+    "ContinuousIntegrateAndFire",
+    "ContinuousLIF",
+    "ContinuousLeakyIntegrator",
+    "Conv2d",
+    "CubaLIF",
+    "Dense",
+    "Finding",
+    "FixedPoint",
+    "Format",
+    "Graph",
+    "Input",
+    "IntegrateAndFire",
+    "LeakyIntegrator",
+    "OneToOne",
+    "Output",
+    "Pool2d",
+    "Population",
+    "Program",
+    "Projection",
+    "Relay",
+    "Semantics",
+    "Simulator",
+    "Sparse",
+    "SpikecError",
+    "Tensor",
+    "Trace",
+    "compile",
+    "emit",
+    "load",
+    "open",
+    "simulate",
+]

@@ -1,0 +1,47 @@
+"""From continuous models in SI units to per-step, dimensionless ones, by each model's semantics."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from spikec.compiler.equation import Dynamics
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.ir import Population, Program
+from spikec.compiler.pipeline import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Discretize:
+    """Discretise every continuous population.
+
+    Attributes:
+        dt: Step in seconds, in place of the graph's.
+    """
+
+    name: ClassVar[str] = "discretize"
+    dt: float | None = None
+
+    def run(self, program: Program, context: Context) -> Program:
+        """Return the program with per-step models.
+
+        Raises:
+            SpikecError: SPK0631 without a step; the semantics' errors with the population.
+        """
+        graph = program.graph
+        dt = graph.dt if self.dt is None else self.dt
+        made: list[Population] = []
+        for population in graph.populations:
+            model = population.neuron
+            if not isinstance(model, Dynamics):
+                continue
+            if dt is None:
+                raise SpikecError(
+                    "SPK0631",
+                    population.name,
+                    f"{model.kind} is in continuous time and no step is given",
+                    "Give --dt in seconds",
+                )
+            try:
+                made.append(replace(population, neuron=model.discretize(dt)))
+            except SpikecError as error:
+                raise error.at(population.name) from None
+        return replace(program, graph=replace(graph.with_nodes(made), dt=dt))

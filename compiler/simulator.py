@@ -1,0 +1,140 @@
+"""Run a program on inputs: check them, bring them into stored units, call a backend."""
+
+import importlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.ir import Graph, Input, Program, Trace
+from spikec.compiler.pipeline import by_input
+from spikec.compiler.types import Array, Bool, FixedPoint, Float
+
+RECORDS = ("spikes", "state")
+
+
+class Simulator:
+    """A program made ready once, to be called many times.
+
+    Args:
+        program: Discretised at least.
+        backend: ``cpu``, or ``reference``, or any other that is found.
+    """
+
+    def __init__(self, program: Program, backend: str = "cpu") -> None:
+        """Compile the program for the backend."""
+        if program.stage == "continuous":
+            raise SpikecError(
+                "SPK0641", "program", "it is still in continuous time", "Compile it first"
+            )
+        self.program = program
+        self._runner: Any = find_backend(backend).prepare(program)
+
+    def run(self, inputs: Array | Mapping[str, Array], record: Collection[str] = ()) -> Trace:
+        """Run a batch.
+
+        Args:
+            inputs: (samples, steps, *shape), or a dict of such arrays by input name.
+            record: ``spikes`` and ``state`` for all populations, or neither.
+
+        Raises:
+            SpikecError: SPK0642 on ``record``; errors of ``stored_inputs``.
+        """
+        for name in record:
+            if name not in RECORDS:
+                raise SpikecError(
+                    "SPK0642",
+                    "record",
+                    f"'{name}' cannot be recorded",
+                    f"Use {' and '.join(RECORDS)}",
+                )
+        graph = self.program.graph
+        trace: Trace = self._runner.run(stored_inputs(graph, by_input(graph, inputs)), record)
+        return trace
+
+
+def simulate(
+    program: Program,
+    inputs: Array | Mapping[str, Array],
+    record: Collection[str] = (),
+    backend: str = "cpu",
+) -> Trace:
+    """Run a program once; see ``Simulator``."""
+    return Simulator(program, backend).run(inputs, record)
+
+
+def find_backend(name: str) -> Any:
+    """Return a backend by name; the compiler imports none itself."""
+    return importlib.import_module("spikec.backends").find(name)
+
+
+def stored_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Check inputs and bring them into stored units, (samples, steps, size).
+
+    Raises:
+        SpikecError: SPK0643 to SPK0648: missing or unknown input, shape, type, or value.
+    """
+    known = {i.name for i in graph.inputs}
+    for name in inputs:
+        if name not in known:
+            raise SpikecError(
+                "SPK0643",
+                f"input '{name}'",
+                "the network has no such input",
+                f"Use {', '.join(sorted(known))}",
+            )
+    stored: dict[str, Array] = {}
+    for node in graph.inputs:
+        if node.name not in inputs:
+            raise SpikecError(
+                "SPK0644", f"input '{node.name}'", "no data is given for it", "Give an array"
+            )
+        stored[node.name] = _stored(node, np.asarray(inputs[node.name]))
+    sizes = {name: a.shape[:2] for name, a in stored.items()}
+    if len(set(sizes.values())) > 1:
+        raise SpikecError(
+            "SPK0645", "inputs", f"samples and steps differ: {sizes}", "Give equally many of each"
+        )
+    return stored
+
+
+def _stored(node: Input, data: Array) -> Array:
+    where = f"input '{node.name}'"
+    wanted = "(samples, steps, " + ", ".join(str(n) for n in node.shape) + ")"
+    if data.ndim != 2 + len(node.shape) or data.shape[2:] != node.shape:
+        raise SpikecError(
+            "SPK0646", where, f"the array has shape {data.shape}, not {wanted}", "Reshape the data"
+        )
+    if data.dtype.kind not in "biuf" or data.size == 0:
+        raise SpikecError(
+            "SPK0647",
+            where,
+            f"the array has type {data.dtype} and {data.size} elements",
+            "Give at least one sample and step of numbers",
+        )
+    flat = data.reshape(*data.shape[:2], node.size)
+    if not np.isfinite(flat).all():
+        raise SpikecError(
+            "SPK0648", where, "the data contain NaN or infinity", "Clean the data first"
+        )
+    match node.signal:
+        case Float():
+            return flat.astype(np.float64)
+        case Bool():
+            return _spikes(where, flat)
+        case FixedPoint():
+            steps = np.rint(np.ldexp(flat / node.scale, node.signal.frac))
+            return np.clip(steps, node.signal.lo, node.signal.hi).astype(np.int64)
+
+
+def _spikes(where: str, flat: Array) -> Array:
+    wrong = flat[(flat != 0) & (flat != 1)]
+    if wrong.size:
+        raise SpikecError(
+            "SPK0649",
+            where,
+            f"value {wrong[0]:g} is not a spike (0 or 1)",
+            "Encode it with --encode, or calibrate quantize with such data",
+        )
+    return flat.astype(np.bool_)

@@ -1,0 +1,48 @@
+"""Targets: what a piece of hardware is, as data in ``hw/targets/*.toml``."""
+
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+
+from spikec.compiler.errors import SpikecError
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A target.
+
+    Attributes:
+        name: File name without the ending.
+        title: One line for people.
+        backend: Which backend runs and emits it.
+        pipeline: Passes that make a program for it, unless the user gives others.
+    """
+
+    name: str
+    title: str
+    backend: str
+    pipeline: str
+
+
+def target_names() -> tuple[str, ...]:
+    """Return the names of all targets."""
+    folder = files("spikec.hw").joinpath("targets")
+    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def load_target(name: str) -> Target:
+    """Return a target by name.
+
+    Raises:
+        SpikecError: SPK0621 when there is none.
+    """
+    if name not in target_names():
+        raise SpikecError(
+            "SPK0621",
+            "--target",
+            f"'{name}' is not a target",
+            f"Use one of {', '.join(target_names())}",
+        )
+    text = files("spikec.hw").joinpath("targets", f"{name}.toml").read_text()
+    data = tomllib.loads(text)
+    return Target(name, data["title"], data["backend"], data["pipeline"])

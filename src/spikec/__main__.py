@@ -1,0 +1,5 @@
+"""``python -m spikec``."""
+
+from spikec.compiler.cli import main
+
+main()
