@@ -107,7 +107,7 @@ class Interpreter:
         """Return the summed input of a port, (samples, neurons) or (1, neurons)."""
         arriving = [p for p in self.graph.into(population.name) if p.port == port]
         integer = isinstance(self.lanes[population.name].ports[port], Exact)
-        total = np.zeros((1, population.size), dtype=np.int64 if integer else np.float64)
+        total: Array = np.zeros((1, population.size), dtype=np.int64 if integer else np.float64)
         frac = port_frac(arriving, self.signals) if integer and arriving else 0
         for p in arriving:
             bias, vector = p.synapse.bias, p.synapse.bias_vector()

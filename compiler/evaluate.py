@@ -5,18 +5,20 @@ inside 62 bits). Nothing here is fast; the engines are compared with this.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from spikec.compiler.expr import Expr, topological
 from spikec.compiler.types import Array, Bool, Float
 
-Operation = Callable[..., Array]
+Operation = Callable[..., Any]
 
 
 def _count(a: Array, b: Array, limit: int | None) -> Array:
     whole = np.floor(a / b) if a.dtype.kind == "f" else np.floor_divide(a, b)
-    return np.maximum(whole, 0) if limit is None else np.clip(whole, 0, limit)
+    counted: Array = np.maximum(whole, 0)
+    return counted if limit is None else np.minimum(counted, limit)
 
 
 def _round(a: Array, value: tuple[int, str]) -> Array:
@@ -32,7 +34,7 @@ def _round(a: Array, value: tuple[int, str]) -> Array:
         up = rest >= half
     else:
         up = (rest > half) | ((rest == half) & (floor % 2 == 1))
-    return floor + up
+    return np.asarray(floor + up)
 
 
 def _wrap(a: Array, value: tuple[int, str]) -> Array:
@@ -41,10 +43,30 @@ def _wrap(a: Array, value: tuple[int, str]) -> Array:
     return np.where((low >= 1 << (bits - 1)) & (sign == "signed"), low - (1 << bits), low)
 
 
+def _sigmoid(a: Array) -> Array:
+    return np.asarray(1.0 / (1.0 + np.exp(-a)))
+
+
+def _same(a: Array, *_: object) -> Array:
+    return a
+
+
+def _saturate(a: Array, bounds: tuple[int, int]) -> Array:
+    return np.clip(a, bounds[0], bounds[1])
+
+
+def _lookup(a: Array, table: tuple[int, ...]) -> Array:
+    return np.asarray(np.asarray(table, dtype=np.int64)[a])
+
+
+def _curve(a: Array, name: str) -> Array:
+    return np.asarray(_CURVES[name](a))
+
+
 _CURVES: dict[str, Operation] = {
     "exp": np.exp,
     "tanh": np.tanh,
-    "sigmoid": lambda x: 1.0 / (1.0 + np.exp(-x)),
+    "sigmoid": _sigmoid,
     "sqrt": np.sqrt,
     "log": np.log,
 }
@@ -53,8 +75,8 @@ _OPERATIONS: dict[str, Operation] = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
-    "shift": lambda a, k: a,
-    "align": lambda a, k: np.left_shift(a, k),
+    "shift": _same,
+    "align": np.left_shift,
     "abs": np.abs,
     "min": np.minimum,
     "max": np.maximum,
@@ -66,13 +88,19 @@ _OPERATIONS: dict[str, Operation] = {
     "or": np.logical_or,
     "where": np.where,
     "round": _round,
-    "saturate": lambda a, bounds: np.clip(a, bounds[0], bounds[1]),
+    "saturate": _saturate,
     "wrap": _wrap,
     "count": _count,
-    "bound": lambda a: a,
-    "lookup": lambda a, table: np.asarray(table, dtype=np.int64)[a],
-    "curve": lambda a, name: _CURVES[name](a),
+    "bound": _same,
+    "lookup": _lookup,
+    "curve": _curve,
 }
+
+
+def _constant(node: Expr) -> Array:
+    if isinstance(node.dtype, Float):
+        return np.asarray(node.value, dtype=np.float64)
+    return np.asarray(node.value, dtype=np.bool_ if isinstance(node.dtype, Bool) else np.int64)
 
 
 def evaluate(roots: Sequence[Expr], leaves: Mapping[tuple[str, str], Array]) -> list[Array]:
@@ -85,8 +113,7 @@ def evaluate(roots: Sequence[Expr], leaves: Mapping[tuple[str, str], Array]) -> 
     values: dict[int, Array] = {}
     for node in topological(roots):
         if node.op == "const":
-            kind = {Float: np.float64, Bool: np.bool_}.get(type(node.dtype), np.int64)
-            values[id(node)] = np.asarray(node.value, dtype=kind)
+            values[id(node)] = _constant(node)
         elif not node.args:
             values[id(node)] = leaves[node.op, str(node.value)]
         else:

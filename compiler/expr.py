@@ -2,7 +2,7 @@
 
 Arithmetic is exact; only ``cast`` loses information. The type of a wire is an integer interval with
 a binary point (``Exact``), computed by the constructor of each op, so widths and the absence of
-overflow follow from the equation. In graphs before ``quantize`` every number is a ``Float`` instead.
+overflow follow from the equation. Before ``quantize`` every number is a ``Float`` instead.
 Nodes are immutable and compared by identity; ``merge`` unites equal subexpressions.
 
 A cast is stored as at most three internal nodes, each only where it can act: ``align(k)`` or

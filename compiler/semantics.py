@@ -23,7 +23,7 @@ ResetPhase = Literal["same", "next"]
 Fire = Literal["after", "before"]
 CurrentPhase = Literal["new", "old", "jump"]
 Clip = Literal["none", "integrate_and_fire", "all"]
-StepRule = Literal["given", "tau/r", "tau/(1+r)"]
+StepRule = Literal["given", "tau/r", "tau/(1+r)", "tau*(1+r)"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ class Semantics:
                 f"'{name}' is not a known convention",
                 f"Use one of {', '.join(PRESETS)}",
             )
-        return typed_replace(PRESETS[name], options, f"--semantics {name}")
+        made: Semantics = typed_replace(PRESETS[name], options, f"--semantics {name}")
+        return made
 
     def decay(self, where: str, tau: Array, dt: float) -> Array:
         """Return the decay per step for time constants ``tau`` in seconds.

@@ -125,7 +125,8 @@ def _stored(node: Input, data: Array) -> Array:
             return _spikes(where, flat)
         case FixedPoint():
             steps = np.rint(np.ldexp(flat / node.scale, node.signal.frac))
-            return np.clip(steps, node.signal.lo, node.signal.hi).astype(np.int64)
+            clipped = np.clip(steps, node.signal.lo, node.signal.hi)
+            return np.asarray(clipped, dtype=np.int64)
 
 
 def _spikes(where: str, flat: Array) -> Array:

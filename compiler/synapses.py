@@ -16,6 +16,9 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Array, Tensor
 from spikec.compiler.untyped import sparse as sp
 
+# numpy types this function for one axis only.
+_view: Any = sliding_window_view
+
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
 
@@ -235,7 +238,7 @@ class Pool2d(Synapse):
     weight: Tensor
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
-    bias: None = None
+    bias: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Check the geometry.
@@ -273,7 +276,7 @@ class Pool2d(Synapse):
         """Return the weighted window sums, flattened."""
         image = x.reshape(-1, *self.in_shape)
         sums = _windows(image, self.kernel, self.stride, self.padding, (1, 1)).sum(axis=(4, 5))
-        return (sums * self.weight.data).reshape(len(image), -1)
+        return np.asarray(sums * self.weight.data).reshape(len(image), -1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -400,8 +403,8 @@ def _check_window(kind: str, stride: Pair, padding: Pair, spread: Pair) -> None:
         raise SpikecError(
             "SPK0305",
             kind,
-            f"stride {stride}, padding {padding}, dilation or window {spread} is out of range",
-            "Use strides, dilations and windows of at least 1 and padding of at least 0",
+            f"stride {stride}, padding {padding} or dilation {spread} is out of range",
+            "Use strides and dilations of at least 1 and padding of at least 0",
         )
 
 
@@ -414,5 +417,5 @@ def _windows(image: Array, kernel: Pair, stride: Pair, padding: Pair, spread: Pa
     """Return the view (batch, channels, m0, m1, k0, k1) of a zero-padded image."""
     padded = np.pad(image, ((0, 0), (0, 0), *((p, p) for p in padding)))
     extent = tuple(d * (k - 1) + 1 for k, d in zip(kernel, spread, strict=True))
-    view = sliding_window_view(padded, extent, axis=(2, 3))
-    return view[:, :, :: stride[0], :: stride[1], :: spread[0], :: spread[1]]
+    view: Array = _view(padded, extent, axis=(2, 3))
+    return np.asarray(view[:, :, :: stride[0], :: stride[1], :: spread[0], :: spread[1]])

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, cast, get_args, get_origin
 
 import numpy as np
 
@@ -32,6 +32,8 @@ from spikec.compiler.types import (
     FixedPoint,
     Float,
     Format,
+    Overflow,
+    Rounding,
     Tensor,
 )
 
@@ -67,13 +69,15 @@ def digest(data: Array) -> str:
 def arrays(program: Program) -> dict[str, Array]:
     """Return every array that the text names by hash."""
     found: dict[str, Array] = {}
-    for item in (*program.graph.projections, *program.graph.populations):
-        owner: Any = item.synapse if isinstance(item, Projection) else item.neuron
+    owners: list[Any] = [p.synapse for p in program.graph.projections]
+    owners += [p.neuron for p in program.graph.populations]
+    for owner in owners:
         for f in fields(owner):
-            value = getattr(owner, f.name)
-            data = value.data if isinstance(value, Tensor) else value
-            if isinstance(data, np.ndarray) and data.shape != ():
-                found[digest(data)] = data
+            value: Any = getattr(owner, f.name)
+            if isinstance(value, Tensor | np.ndarray):
+                data = value.data if isinstance(value, Tensor) else np.array(value)
+                if data.ndim:
+                    found[digest(data)] = data
     return found
 
 
@@ -126,9 +130,11 @@ def _value(value: Any) -> str:
     if isinstance(value, Tensor):
         return _tensor(value)
     if isinstance(value, np.ndarray):
-        return f"i64{_value(value.shape)} sha:{digest(value)}"
+        index: Array = np.array(value)
+        return f"i64{_value(index.shape)} sha:{digest(index)}"
     if isinstance(value, tuple):
-        return "[" + ",".join(str(int(v)) for v in value) + "]"
+        whole = cast(tuple[int, ...], value)
+        return "[" + ",".join(str(int(v)) for v in whole) + "]"
     if isinstance(value, Semantics):
         return _quoted(str(value))
     return repr(value) if isinstance(value, float) else str(value)
@@ -154,6 +160,8 @@ _TOKEN = re.compile(
 )
 _NUMBER = re.compile(r"-?[0-9]+")
 _FORMAT = re.compile(r"([^:]+):([^:]+):([^:]+):([^:]+)")
+_ROUNDING: Mapping[str, Rounding] = {r: r for r in ROUNDINGS}
+_OVERFLOW: Mapping[str, Overflow] = {o: o for o in OVERFLOWS}
 
 
 class _Line:
@@ -338,8 +346,8 @@ class _Reader:
         line.take("{")
         while line.peek() != "}":
             match = _FORMAT.fullmatch(line.take())
-            rounding = next((r for r in ROUNDINGS if match and r == match[3]), None)
-            overflow = next((o for o in OVERFLOWS if match and o == match[4]), None)
+            rounding = _ROUNDING.get(match[3]) if match else None
+            overflow = _OVERFLOW.get(match[4]) if match else None
             if match is None or rounding is None or overflow is None:
                 raise line.error("a format is not site:s16.8:rounding:overflow")
             found[match[1]] = Format(FixedPoint.parse(match[2]), rounding, overflow)
@@ -360,6 +368,8 @@ class _Reader:
             value = self.value(line)
             if f.type is Semantics and isinstance(value, str):
                 value = Semantics.parse(value)
+            if value is None and _fits("none", f.type):
+                value = "none"  # the word, where it is one of the field's choices
             if not _fits(value, f.type):
                 raise line.error(f"{kind}.{f.name} has the wrong type")
             values[f.name] = value
@@ -431,7 +441,8 @@ def _fits(value: Any, annotation: Any) -> bool:
     if get_origin(annotation) is Literal:
         return value in get_args(annotation)
     if get_origin(annotation) is tuple:
-        return isinstance(value, tuple) and len(value) == len(get_args(annotation))
+        wanted = get_args(annotation)
+        return isinstance(value, tuple) and len(cast(tuple[int, ...], value)) == len(wanted)
     if annotation in (None, NoneType):
         return value is None
     plain = np.ndarray if get_origin(annotation) is np.ndarray else annotation

@@ -1,9 +1,15 @@
 """Libraries that publish no type information, seen as ``Any`` by both type checkers."""
 
+# pyright: reportMissingTypeStubs=false
+
 from typing import Any
 
+import h5py as _h5py
 import networkx as _networkx
+import nir as _nir
 import scipy.sparse as _sparse
 
+h5py: Any = _h5py
 networkx: Any = _networkx
+nir: Any = _nir
 sparse: Any = _sparse

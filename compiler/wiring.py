@@ -23,7 +23,7 @@ def lanes(graph: Graph) -> Mapping[str, Lane]:
     Raises:
         SpikecError: SPK0508 when a signal has no static bound; errors of ops with the population.
     """
-    known: dict[str, Signal] = {i.name: _input_type(i.signal) for i in graph.inputs}
+    known: dict[str, Signal] = {i.name: input_type(i.signal) for i in graph.inputs}
     made: dict[str, Lane] = {}
     for population in graph.populations:
         fixed = _static_type(population)
@@ -44,13 +44,14 @@ def lanes(graph: Graph) -> Mapping[str, Lane]:
 
 def source_types(graph: Graph, made: Mapping[str, Lane]) -> Mapping[str, Signal]:
     """Return what every input and population sends."""
-    known: dict[str, Signal] = {i.name: _input_type(i.signal) for i in graph.inputs}
+    known: dict[str, Signal] = {i.name: input_type(i.signal) for i in graph.inputs}
     for p in graph.populations:
         known[p.name] = _static_type(p) or made[p.name].output.dtype
     return known
 
 
-def _input_type(signal: Float | Bool | FixedPoint) -> Signal:
+def input_type(signal: Float | Bool | FixedPoint) -> Signal:
+    """Return the type of what an input sends."""
     if isinstance(signal, FixedPoint):
         return Exact(min(signal.lo, 0), signal.hi, signal.frac)
     return signal

@@ -69,8 +69,8 @@ class Machine:
             counts = [_Run(self, inputs, s, steps, recorder).counts for s in slices]
         else:
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                runs = pool.map(lambda s: _Run(self, inputs, s, steps, recorder), slices)
-                counts = [r.counts for r in runs]
+                runs = [pool.submit(_Run, self, inputs, s, steps, recorder) for s in slices]
+                counts = [r.result().counts for r in runs]
         for part in counts:
             recorder.count(part)
         return recorder.trace()
@@ -192,7 +192,7 @@ class _Run:
 
 def _bias(arriving: list[Projection], size: int, port: Exact | Float, frac: int) -> Array:
     """Return the constant part of a port's input, in the type of its sum."""
-    total = np.zeros(size, np.float64 if isinstance(port, Float) else np.int64)
+    total: Array = np.zeros(size, np.float64 if isinstance(port, Float) else np.int64)
     for p in arriving:
         bias, vector = p.synapse.bias, p.synapse.bias_vector()
         if bias is not None and vector is not None:
