@@ -11,19 +11,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from spikec.compiler.errors import Finding, SpikecError
-from spikec.compiler.frontends.nir_file import MAX_EDGES, MAX_INTEGER, read_nir
+from spikec.compiler.frontends.nir_file import MAX_EDGES, read_nir
 from spikec.compiler.frontends.nir_network import Network, flatten
 from spikec.compiler.frontends.nir_nodes import Part
+from spikec.compiler.frontends.nir_raw import MAX_INTEGER
 from spikec.compiler.ir import Graph, Input, Output, Population, Projection
 from spikec.compiler.neurons.cuba_lif import ContinuousCubaLIF
 from spikec.compiler.neurons.lif import ContinuousLIF
 from spikec.compiler.neurons.relay import Relay
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.synapses import identity
+from spikec.compiler.types import Array, Tensor
 from spikec.compiler.untyped import networkx as nx
 from spikec.compiler.verify import verify_graph
 
@@ -101,14 +104,12 @@ def _derived(network: Network, semantics: Semantics) -> float | None:
     Raises:
         SpikecError: SPK1051 when they imply different ones.
     """
-    steps: dict[str, np.ndarray] = {}
+    steps: dict[str, Array] = {}
     for name, part in network.parts.items():
-        if isinstance(part.neuron, ContinuousLIF | ContinuousCubaLIF):
-            lif = isinstance(part.neuron, ContinuousLIF)
-            tau = part.neuron.tau if lif else part.neuron.tau_mem
-            r = part.neuron.r.real()
-            with np.errstate(all="ignore"):
-                steps[name] = tau.real() / (r if semantics.step_rule == "tau/r" else 1 + r)
+        if isinstance(part.neuron, ContinuousLIF):
+            steps[name] = _implied(part.neuron.tau, part.neuron.r, semantics)
+        if isinstance(part.neuron, ContinuousCubaLIF):
+            steps[name] = _implied(part.neuron.tau_mem, part.neuron.r, semantics)
     if not steps:
         return None
     low = min(steps, key=lambda n: float(steps[n].min()))
@@ -122,3 +123,259 @@ def _derived(network: Network, semantics: Semantics) -> float | None:
             "Give --dt in seconds",
         )
     return least
+
+
+def _implied(tau: Tensor, r: Tensor, semantics: Semantics) -> Array:
+    gain = r.real() if semantics.step_rule == "tau/r" else 1.0 + r.real()
+    with np.errstate(all="ignore"):
+        return np.asarray(tau.real() / gain)
+
+
+# ---------------------------------------------------------------- connections
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A connection between nodes that carry or map a signal, with its delay in steps."""
+
+    source: str
+    target: str
+    delay: int
+
+
+def _links(network: Network, dt: float | None) -> list[_Link]:
+    """Return the connections that remain when nodes which only reshape or delay are gone.
+
+    Raises:
+        SpikecError: SPK1052 when such nodes form a cycle, SPK1053 on too many connections.
+    """
+    ends = {name for name in network.nodes if _is_end(network, name)}
+    through = network.flow.subgraph(set(network.nodes) - ends)
+    if not nx.is_directed_acyclic_graph(through):
+        cycle = [a for a, *_ in nx.find_cycle(through)]
+        raise SpikecError(
+            "SPK1052",
+            cycle[0],
+            f"cycle without neurons or weights: {' -> '.join([*cycle, cycle[0]])}",
+            "Put a neuron into it, or remove it",
+        )
+    arriving: dict[str, list[tuple[str, int]]] = {}
+    total = 0
+    for name in chain(nx.lexicographical_topological_sort(through), sorted(ends)):
+        delay = _delay_steps(network, name, dt)
+        arriving[name] = []
+        for source, _ in sorted(network.flow.in_edges(name)):
+            before = [(source, 0)] if source in ends else arriving[source]
+            total += len(before)
+            if total > MAX_EDGES:
+                raise SpikecError(
+                    "SPK1053", name, f"more than {MAX_EDGES} connections meet", "Split the model"
+                )
+            arriving[name] += [(origin, steps + delay) for origin, steps in before]
+    return [_Link(source, name, steps) for name in sorted(ends) for source, steps in arriving[name]]
+
+
+def _is_end(network: Network, name: str) -> bool:
+    """Return whether a node carries or maps a signal, rather than reshape or delay it."""
+    part = network.parts[name]
+    boundary = network.nodes[name].type in ("Input", "Output")
+    return boundary or part.neuron is not None or part.synapse is not None
+
+
+def _delay_steps(network: Network, name: str, dt: float | None) -> int:
+    """Return the delay of a Delay node in steps; 0 for any other.
+
+    Raises:
+        SpikecError: SPK1054 when it is not a whole number of steps.
+    """
+    if network.nodes[name].type != "Delay" or dt is None:
+        return 0
+    seconds = network.parts[name].delay
+    steps = seconds / dt
+    if 0 <= steps <= MAX_INTEGER and abs(steps - round(steps)) <= TOLERANCE * max(steps, 1.0):
+        return round(steps)
+    raise SpikecError(
+        "SPK1054",
+        f"{name}.delay",
+        f"{seconds:g} s is {steps:g} steps of {dt:g} s, not a whole number from 0",
+        "Choose a --dt that divides the delay",
+    )
+
+
+# ---------------------------------------------------------------- populations and projections
+
+
+class _Wiring:
+    """Carriers and the linear maps between them, with the delays of the file."""
+
+    def __init__(self, network: Network, links: list[_Link]) -> None:
+        """Decide which relays are needed, then wire."""
+        self.parts: Mapping[str, Part] = network.parts
+        self.maps = {n: p.synapse for n, p in self.parts.items() if p.synapse is not None}
+        self.inputs = [Input(n, self.parts[n].shape) for n in network.of_type("Input")]
+        self.into: dict[str, list[_Link]] = defaultdict(list)
+        self.out_of: dict[str, list[_Link]] = defaultdict(list)
+        for link in links:
+            self.into[link.target].append(link)
+            self.out_of[link.source].append(link)
+        outputs = network.of_type("Output")
+        summed = [n for n in sorted(self.maps) if len(self.into[n]) > 1]
+        summed += [n for n in outputs if not self._can_tap(n)]
+        taken = set(network.nodes)
+        self.sums = {name: _free_name(f"{name}.sum", taken) for name in summed}
+        self.relayed = {name for name in self.maps if self._needs_relay(name)}
+        self.relays = self.relayed | set(self.sums.values())
+        self.populations = {p.name: p for p in self._populations()}
+        self.outputs = [Output(n, self.sums.get(n, self.into[n][0].source)) for n in outputs]
+        self.projections = [*self._passed_on(links), *map(self._mapped, sorted(self.maps))]
+        self.back = _back_edges(self)
+
+    def _can_tap(self, output: str) -> bool:
+        """Return whether an output is just what one population sends in the same step."""
+        inputs = {i.name for i in self.inputs}
+        return [(n.source in inputs, n.delay) for n in self.into[output]] == [(False, 0)]
+
+    def _needs_relay(self, name: str) -> bool:
+        """Return whether a map cannot end in the one population that reads it."""
+        if len(self.out_of[name]) != 1:
+            return True
+        (link,) = self.out_of[name]
+        # In a projection the bias acts from the first step on; a delayed sum holds it back.
+        held_back = link.delay > 0 and self.maps[name].bias is not None
+        neuron = self.parts[link.target].neuron is not None
+        return held_back or not (neuron or link.target in self.sums)
+
+    def _populations(self) -> Iterable[Population]:
+        for name, part in self.parts.items():
+            if part.neuron is not None:
+                yield Population(name, part.shape, part.neuron)
+            if name in self.relayed:
+                yield Population(name, part.shape, Relay())
+            if name in self.sums:
+                yield Population(self.sums[name], part.arrives, Relay())
+
+    def _passed_on(self, links: list[_Link]) -> Iterable[Projection]:
+        """Yield the connections from a carrier to a carrier without a map in between."""
+        for link in links:
+            carried = link.source not in self.maps or link.source in self.relayed
+            target = self.sums.get(link.target, link.target)
+            if carried and target in self.populations and target not in self.relayed:
+                size = self.populations[target].size
+                yield Projection(link.source, target, identity(size), delay=link.delay)
+
+    def _mapped(self, name: str) -> Projection:
+        """Return the projection that is one linear map."""
+        synapse, before = self.maps[name], self.into[name][0]
+        source, delay = (self.sums[name], 0) if name in self.sums else (before.source, before.delay)
+        if name in self.relayed:
+            return Projection(source, name, synapse, delay=delay)
+        (after,) = self.out_of[name]
+        target = self.sums.get(after.target, after.target)
+        return Projection(source, target, synapse, delay=delay + after.delay)
+
+
+def _free_name(wanted: str, taken: set[str]) -> str:
+    """Return ``wanted``, or with .2, .3 and so on behind it; take it."""
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted}.{number}", number + 1
+    taken.add(name)
+    return name
+
+
+# ---------------------------------------------------------------- delays of hops and of feedback
+
+
+def _schedule(
+    wiring: _Wiring, semantics: Semantics, found: list[Finding]
+) -> tuple[Projection, ...]:
+    """Return the projections with the delays that the semantics adds.
+
+    A connection through relays is one hop, which its first projection carries. A cycle that has
+    an explicit delay is left alone; any other gets the feedback delay where it closes.
+    """
+    prompt = nx.DiGraph([(p.source, p.target) for p in wiring.projections if p.delay == 0])
+    closing = wiring.back & _in_cycles(prompt)
+    relay_loops = _in_cycles(prompt.subgraph(wiring.relays))
+    looping = {name for edge in relay_loops for name in edge}
+    made: list[Projection] = []
+    for p in sorted(wiring.projections, key=lambda p: (p.target, p.source)):
+        hop = 0 if p.source in wiring.relays else semantics.hop_delay
+        added = hop
+        if p.delay == 0 and (p.source, p.target) in closing:
+            within = p.source in wiring.relays and p.source not in looping
+            before = semantics.hop_delay if within else 0
+            added = max(hop, semantics.feedback_delay - before)
+        if added > hop:
+            text = f"closes a cycle, so it is delayed by {added} step{'s' * (added > 1)}"
+            found.append(Finding("SPK1069", str(p), f"{text} (feedback_delay of {semantics.name})"))
+        made.append(replace(p, delay=p.delay + added))
+    return tuple(made)
+
+
+def _in_cycles(graph: Any) -> set[tuple[str, str]]:
+    """Return the edges that lie on a cycle."""
+    component = {n: k for k, c in enumerate(nx.strongly_connected_components(graph)) for n in c}
+    return {(a, b) for a, b in graph.edges() if component[a] == component[b]}
+
+
+def _back_edges(wiring: _Wiring) -> set[tuple[str, str]]:
+    """Return the edges that lead back in a depth-first search from the inputs, by name."""
+    after: dict[str, set[str]] = defaultdict(set)
+    for p in wiring.projections:
+        after[p.source].add(p.target)
+    back: set[tuple[str, str]] = set()
+    seen: set[str] = set()
+    for start in chain((i.name for i in wiring.inputs), sorted(wiring.populations)):
+        path = {} if start in seen else {start: iter(sorted(after[start]))}
+        seen.add(start)
+        while path:
+            name = next(reversed(path))
+            target = next(path[name], None)
+            if target is None:
+                del path[name]
+            elif target in path:
+                back.add((name, target))
+            elif target not in seen:
+                seen.add(target)
+                path[target] = iter(sorted(after[target]))
+    return back
+
+
+# ---------------------------------------------------------------- order and idle populations
+
+
+def _ordered(wiring: _Wiring, projections: Iterable[Projection]) -> list[Population]:
+    """Return the populations from the inputs to the outputs, those side by side by name."""
+    flow = nx.DiGraph()
+    flow.add_nodes_from(wiring.populations)
+    flow.add_edges_from(
+        (p.source, p.target)
+        for p in projections
+        if p.source in wiring.populations and (p.source, p.target) not in wiring.back
+    )
+    return [wiring.populations[n] for n in nx.lexicographical_topological_sort(flow)]
+
+
+def _idle(wiring: _Wiring, projections: Iterable[Projection]) -> Iterable[Finding]:
+    """Yield a finding for what no input reaches and for what reaches no output."""
+    flow = nx.DiGraph([(p.source, p.target) for p in projections])
+    flow.add_nodes_from(chain(wiring.populations, (i.name for i in wiring.inputs)))
+    reached = _reachable(flow, [i.name for i in wiring.inputs])
+    used = _reachable(flow.reverse(copy=False), [o.source for o in wiring.outputs])
+    for name in (*(i.name for i in wiring.inputs), *sorted(wiring.populations)):
+        if name not in reached:
+            yield Finding("SPK1070", name, "no path leads here from an Input")
+        if name not in used:
+            yield Finding("SPK1071", name, "no path leads from here to an Output")
+
+
+def _reachable(flow: Any, starts: Iterable[str]) -> set[str]:
+    """Return all nodes on paths from ``starts``, themselves included."""
+    seen = set(starts)
+    waiting = list(seen)
+    while waiting:
+        new = set(flow.successors(waiting.pop())) - seen
+        seen |= new
+        waiting.extend(new)
+    return seen

@@ -1,22 +1,29 @@
-"""Reads NIR into plain nodes, from a HDF5 file that may be hostile or from a nir.NIRGraph.
+"""Reads NIR from a HDF5 file that may be hostile, or from a nir.NIRGraph.
 
 A file holds ``/version`` and ``/node``. A node is a group with its ``type`` and its fields; a
 NIRGraph has ``nodes`` and ``edges`` (n, 2) instead of fields. Sizes are known before anything is
-read, and nothing outside the file is. Values are not judged here, only their kind: numbers or text.
+read, and nothing outside the file is.
 """
 
 import hashlib
 import os
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from spikec.compiler.errors import SpikecError, one_line
+from spikec.compiler.frontends.nir_raw import (
+    MAX_TEXT,
+    RawNode,
+    missing,
+    numeric,
+    read_root,
+    readable,
+)
 from spikec.compiler.ir import check_name
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import h5py, nir
@@ -24,92 +31,6 @@ from spikec.compiler.untyped import h5py, nir
 MAX_BYTES = 2 << 30  # of all numbers as float64
 MAX_NODES = 100_000
 MAX_EDGES = 1_000_000
-MAX_DEPTH = 16
-MAX_TEXT = 200  # characters; names have at most 128
-MAX_INTEGER = (1 << 31) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """The fields of a node type: required ones, and ones that may be missing."""
-
-    required: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Both."""
-        return self.required + self.optional
-
-
-_POOL = Fields(("kernel_size", "stride", "padding"))
-FIELDS: Mapping[str, Fields] = {
-    "Input": Fields(("shape",)),
-    "Output": Fields(("shape",)),
-    "Affine": Fields(("weight", "bias")),
-    "Linear": Fields(("weight",)),
-    "Scale": Fields(("scale",)),
-    "Conv2d": Fields(
-        ("weight", "bias", "stride", "padding", "dilation", "groups"), ("input_shape",)
-    ),
-    "SumPool2d": _POOL,
-    "AvgPool2d": _POOL,
-    "Flatten": Fields(("start_dim", "end_dim"), ("input_type",)),
-    "Delay": Fields(("delay",)),
-    "IF": Fields(("r", "v_threshold"), ("v_reset",)),
-    "LIF": Fields(("tau", "r", "v_leak", "v_threshold"), ("v_reset",)),
-    "LI": Fields(("tau", "r", "v_leak")),
-    "CubaLIF": Fields(
-        ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold"), ("v_reset", "w_in")
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RawNode:
-    """A node as the file has it.
-
-    Attributes:
-        name: Path from the outermost graph, ``outer.inner``; empty for that graph itself.
-        type: NIR's name of the type.
-        fields: Arrays of numbers, or text.
-        nodes: Of a NIRGraph, in order of name.
-        edges: Of a NIRGraph: (source, target), names within it.
-        ignored: Members of the file that NIR does not know.
-    """
-
-    name: str
-    type: str
-    fields: Mapping[str, Array | str] = field(default_factory=dict[str, Array | str])
-    nodes: tuple["RawNode", ...] = ()
-    edges: tuple[tuple[str, str], ...] = ()
-    ignored: tuple[str, ...] = ()
-
-    def numbers(self, name: str) -> Array:
-        """Return a field as float64.
-
-        Raises:
-            SpikecError: SPK1007 when it is text.
-        """
-        value = self.fields[name]
-        return np.asarray(_numeric(f"{self.name}.{name}", np.asarray(value)), dtype=np.float64)
-
-    def integers(self, name: str) -> tuple[int, ...]:
-        """Return a field as integers.
-
-        Raises:
-            SpikecError: SPK1019 when a number is none or is too large for a size.
-        """
-        values = self.numbers(name).reshape(-1)
-        good = np.isfinite(values) & (np.abs(values) <= MAX_INTEGER)
-        if not bool(np.all(good & (np.trunc(values) == values))):
-            raise SpikecError(
-                "SPK1019",
-                f"{self.name}.{name}",
-                f"{values.tolist()[:8]} are not integers of 32 bits",
-                "Correct the file",
-            )
-        return tuple(int(v) for v in values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,11 +49,11 @@ def read_nir(source: object) -> NirSource:
         SpikecError: SPK1001 to SPK1018.
     """
     if isinstance(source, nir.NIRGraph):
-        with _readable("nir.NIRGraph"):
-            root = _read_root(_Object(source))
+        with readable("nir.NIRGraph"):
+            root = read_root(_Object(source))
         return NirSource(root, "nir", {"format": "nir", "version": str(nir.version)})
     path = Path(os.fspath(source))  # type: ignore[call-overload]  # anything else raises TypeError
-    with _readable(str(path)):
+    with readable(str(path)):
         return _read_file(path)
 
 
@@ -149,130 +70,10 @@ def _read_file(path: Path) -> NirSource:
         version = _read_text(_dataset(file, "version", "version"), "version")
         node = _member(file, "node", "node")
         if node is None:
-            raise _missing("node")
-        root = _read_root(_Group(node, limits))
+            raise missing("node")
+        root = read_root(_Group(node, limits))
     metadata = {"format": "nir", "version": version, "file": path.name, "sha256": digest}
     return NirSource(root, path.stem, {k: one_line(v) for k, v in metadata.items()})
-
-
-@contextmanager
-def _readable(where: str) -> Generator[None]:
-    """Turn whatever a library raises on a broken file into a SpikecError."""
-    try:
-        yield
-    except SpikecError:
-        raise
-    except Exception as error:  # h5py raises a dozen types, and which one depends on its version
-        reason = f"{type(error).__name__}: {error}"[:MAX_TEXT]
-        raise SpikecError(
-            "SPK1002", where, f"cannot be read ({reason})", "Write the file again"
-        ) from error
-
-
-# ---------------------------------------------------------------- a node, wherever it comes from
-
-
-class _Source(Protocol):
-    """Where a node is read from; ``where`` is its name for messages."""
-
-    def type(self, where: str) -> str | None:
-        """Return the type, or None where there is none."""
-        ...
-
-    def field(self, name: str, where: str) -> Array | str | None:
-        """Return a field, or None where there is none."""
-        ...
-
-    def names(self) -> list[str]:
-        """Return the names of all members."""
-        ...
-
-    def nodes(self, where: str) -> Iterator[tuple[str, "_Source"]]:
-        """Return the nodes of a graph by name."""
-        ...
-
-    def edges(self, where: str) -> tuple[tuple[str, str], ...]:
-        """Return the edges of a graph."""
-        ...
-
-    def count_node(self, where: str) -> None:
-        """Count a node against the limit."""
-        ...
-
-
-def _read_root(source: _Source) -> RawNode:
-    root = _read_node(source, "", 0)
-    if root.type == "NIRGraph":
-        return root
-    raise SpikecError(
-        "SPK1017", "node", f"the outermost node is a {root.type}, not a NIRGraph", "Wrap it in one"
-    )
-
-
-def _read_node(source: _Source, name: str, depth: int) -> RawNode:
-    """Read one node and what is in it."""
-    where = name or "node"
-    source.count_node(where)
-    kind = source.type(where)
-    if kind is None:
-        raise SpikecError(
-            "SPK1004", where, "has no 'type', so it is not a NIR node", "Write the file again"
-        )
-    if kind == "NIRGraph":
-        return _read_graph(source, name, depth)
-    if kind not in FIELDS:
-        raise SpikecError(
-            "SPK1015",
-            where,
-            f"the NIR type '{kind}' is not supported yet",
-            f"Use {', '.join(FIELDS)} or NIRGraph",
-        )
-    values = {key: source.field(key, f"{where}.{key}") for key in FIELDS[kind].all}
-    for key in FIELDS[kind].required:
-        if values[key] is None:
-            raise _missing(f"{where}.{key}")
-    present = {key: value for key, value in values.items() if value is not None}
-    return RawNode(name, kind, present, ignored=_unknown(source, FIELDS[kind].all))
-
-
-def _read_graph(source: _Source, name: str, depth: int) -> RawNode:
-    where = name or "node"
-    if depth > MAX_DEPTH:
-        raise SpikecError(
-            "SPK1011", where, f"graphs are nested more than {MAX_DEPTH} deep", "Flatten the model"
-        )
-    nodes: list[RawNode] = []
-    for key, child in source.nodes(f"{where}.nodes"):
-        path = f"{name}.{key}" if name else key
-        check_name(path, "node")
-        nodes.append(_read_node(child, path, depth + 1))
-    nodes.sort(key=lambda n: n.name)
-    edges = source.edges(f"{where}.edges")
-    ignored = _unknown(source, ("nodes", "edges"))
-    return RawNode(name, "NIRGraph", {}, tuple(nodes), edges, ignored)
-
-
-def _unknown(source: _Source, known: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(n[:MAX_TEXT] for n in source.names() if n not in (*known, "type", "metadata"))
-
-
-def _missing(where: str) -> SpikecError:
-    return SpikecError("SPK1003", where, "is missing", "Write the file again")
-
-
-def _numeric(where: str, values: Any) -> Any:
-    """Return ``values``, an array or a dataset, if they are real numbers.
-
-    Raises:
-        SpikecError: SPK1007 when they are not, SPK1016 when there are none.
-    """
-    if values.dtype.kind not in "biuf":
-        raise SpikecError(
-            "SPK1007", where, f"has the type {values.dtype}, not real numbers", "Store numbers"
-        )
-    if values.size == 0:
-        raise SpikecError("SPK1016", where, "holds no number", "Store at least one")
-    return values
 
 
 # ---------------------------------------------------------------- from HDF5
@@ -332,7 +133,7 @@ class _Group:
             return _read_text(dataset, where)
         # A chunk is decompressed whole, and may be declared larger than its dataset.
         self.limits.count_numbers(where, max(dataset.size, prod(dataset.chunks or ())))
-        return np.asarray(_numeric(where, dataset)[()])
+        return np.asarray(numeric(where, dataset)[()])
 
     def names(self) -> list[str]:
         """Return the names of all members."""
@@ -342,7 +143,7 @@ class _Group:
         """Return the nodes."""
         nodes = _member(self.group, "nodes", where)
         if nodes is None:
-            raise _missing(where)
+            raise missing(where)
         if not isinstance(nodes, h5py.Group):
             raise _wrong_kind(where, "group")
         for name in nodes:
@@ -357,7 +158,7 @@ class _Group:
         """
         dataset = _dataset(self.group, "edges", where)
         if dataset is None:
-            raise _missing(where)
+            raise missing(where)
         if dataset.size == 0:
             return ()
         text = h5py.check_string_dtype(dataset.dtype)
@@ -431,7 +232,7 @@ def _read_text(dataset: Any, where: str) -> str:
         SpikecError: SPK1003 when it is missing, SPK1012 when it is anything else.
     """
     if dataset is None:
-        raise _missing(where)
+        raise missing(where)
     text = h5py.check_string_dtype(dataset.dtype)
     if text is not None and dataset.size == 1 and (text.length or 0) <= MAX_TEXT:
         return _decoded(np.asarray(dataset[()]).reshape(-1)[0])
@@ -472,7 +273,7 @@ class _Object:
         value = value.get(key) if key and value is not None else value
         if value is None or isinstance(value, str):
             return value
-        return np.asarray(_numeric(where, np.asarray(value)))
+        return np.asarray(numeric(where, np.asarray(value)))
 
     def names(self) -> list[str]:
         """Return nothing: a node in memory has the fields of its type."""

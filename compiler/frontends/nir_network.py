@@ -12,8 +12,8 @@ from math import prod
 from typing import Any
 
 from spikec.compiler.errors import Finding, SpikecError
-from spikec.compiler.frontends.nir_file import RawNode
 from spikec.compiler.frontends.nir_nodes import MODELS, Part, own_shape, translate
+from spikec.compiler.frontends.nir_raw import RawNode
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.synapses import Shape
 from spikec.compiler.untyped import networkx as nx
@@ -59,9 +59,7 @@ def flatten(root: RawNode, semantics: Semantics, found: list[Finding]) -> Networ
     return Network(kept, flow, _spread(kept, flow, semantics, found))
 
 
-def _collect(
-    root: RawNode, found: list[Finding]
-) -> tuple[dict[str, RawNode], dict[str, RawNode]]:
+def _collect(root: RawNode, found: list[Finding]) -> tuple[dict[str, RawNode], dict[str, RawNode]]:
     """Return all nodes that are no graphs, sorted, and all nested graphs, by path name."""
     nodes: dict[str, RawNode] = {}
     graphs: dict[str, RawNode] = {}

@@ -13,7 +13,7 @@ import numpy as np
 
 from spikec.compiler.equation import Dynamics
 from spikec.compiler.errors import Finding, SpikecError
-from spikec.compiler.frontends.nir_file import FIELDS, MAX_INTEGER, RawNode
+from spikec.compiler.frontends.nir_raw import FIELDS, MAX_INTEGER, RawNode
 from spikec.compiler.neurons.cuba_lif import ContinuousCubaLIF
 from spikec.compiler.neurons.integrate_and_fire import ContinuousIntegrateAndFire
 from spikec.compiler.neurons.leaky_integrator import ContinuousLeakyIntegrator
@@ -146,9 +146,7 @@ class _Elements:
             found.append(Finding("SPK1064", f"{self.node.name}.{','.join(self.reshaped)}", text))
 
 
-def _neuron(
-    node: RawNode, shape: Shape, semantics: Semantics, found: list[Finding]
-) -> Dynamics:
+def _neuron(node: RawNode, shape: Shape, semantics: Semantics, found: list[Finding]) -> Dynamics:
     elements = _Elements(node, shape)
     values = {n: elements.read(n) for n in FIELDS[node.type].all if n in node.fields}
     elements.report(found)

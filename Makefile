@@ -1,0 +1,54 @@
+# Everything a contributor needs. PIP_ARGS is passed to pip, for those whose torch or index differs.
+PYTHON ?= python3.11
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+# Tests compile many small kernels; two processes keep two cores busy.
+WORKERS ?= 2
+
+.PHONY: help demo test test-full check format train clean
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
+
+demo: $(VENV)/installed-demo  ## Compile, simulate and verify the bundled digits network
+	$(BIN)/python tools/demo.py
+
+test: $(VENV)/installed-test  ## Run the tests at reduced sizes (under 10 minutes on 2 cores)
+	$(BIN)/python -m pytest -q -n $(WORKERS)
+
+test-full: $(VENV)/installed-test  ## Run every count that the issues name; write docs/evidence.md
+	$(BIN)/python tools/evidence.py
+
+check: $(VENV)/installed-test  ## Lint and type-check: ruff, mypy strict, pyright strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(VENV)/installed-test  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+train: $(VENV)/installed-train  ## Train the bundled digits network again (needs torch; about a minute)
+	$(VENV)-train/bin/python tools/train_digits.py
+
+clean:  ## Remove the environments and all caches
+	rm -rf $(VENV) $(VENV)-train build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/installed-demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e '.[demo]'
+	touch $@
+
+$(VENV)/installed-test: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e '.[test]'
+	touch $@ $(VENV)/installed-demo
+
+$(VENV)/installed-train: pyproject.toml
+	$(PYTHON) -m venv $(VENV)-train
+	$(VENV)-train/bin/python -m pip install --quiet $(PIP_ARGS) 'torch==2.13.0' 'numpy<2.4'
+	$(VENV)-train/bin/python -m pip install --quiet $(PIP_ARGS) -e '.[demo,snntorch]'
+	mkdir -p $(VENV)
+	touch $@
