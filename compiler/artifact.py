@@ -113,14 +113,15 @@ def json_text(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    kind = type(value)
-    if issubclass(kind, np.ndarray | np.generic):
+    """Return what JSON knows; isinstance is avoided, as it would turn Any into unknown types."""
+    kinds: tuple[type, ...] = type(value).__mro__
+    if np.ndarray in kinds or np.generic in kinds:
         return _plain(value.tolist())
-    if issubclass(kind, dict):
+    if dict in kinds:
         return {str(k): _plain(v) for k, v in value.items()}
-    if issubclass(kind, list | tuple):
+    if list in kinds or tuple in kinds:
         return [_plain(v) for v in value]
-    return str(value) if issubclass(kind, float) and not isfinite(value) else value
+    return str(value) if float in kinds and not isfinite(value) else value
 
 
 def _narrow(data: Array) -> Array:

@@ -49,6 +49,8 @@ class Semantics:
         feedback_delay: Least delay in steps of a connection that closes a cycle.
         duplicate_edges: Two equal edges of an old file count once (one) or twice (sum).
         step_rule: given: dt is given; else dt is derived from the parameters of every node.
+            Rockpool's rule is tau/(1+r); tau*(1+r) is what the published comparison of importers
+            (framework_semantics.md, 4.1) in fact ran.
         dt: Step in seconds that the framework assumes, if it does; --dt overrides it.
         stability: refuse or allow decays outside 0 to 1.
     """

@@ -1,7 +1,27 @@
-"""Placeholder until the frontends are written."""
+"""Frontends: a model in any form that is understood, to a ``Graph``."""
 
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.frontends.nir import load_nir
 from spikec.compiler.ir import Graph
 from spikec.compiler.semantics import Semantics
+from spikec.compiler.untyped import h5py, nir
+
+NIR_SUFFIXES = (".nir", ".h5", ".hdf5")
+LATER_SUFFIXES = (".onnx", ".pt", ".pth", ".ckpt", ".safetensors", ".pb", ".tflite", ".keras")
+ACCEPTED = "Give a .nir file, module:attribute, a nir.NIRGraph, a spikec Graph, or a bundled model"
+
+_ATTRIBUTE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")
 
 
 def load(
@@ -10,5 +30,116 @@ def load(
     semantics: str | Semantics | None = None,
     sample: object | None = None,
 ) -> Graph:
-    """Load a model."""
-    raise NotImplementedError
+    """Return the graph of a model.
+
+    Args:
+        source: A NIR file, a nir.NIRGraph, the name of a bundled model, ``module:attribute`` (a
+            function without arguments is called), or a Graph, which is returned as it is.
+        dt: Step in seconds, for models in continuous time.
+        semantics: What the model leaves open, as a value or as text; ``nir`` if not given.
+        sample: An example input, for models that are traced with one; NIR needs none.
+
+    Raises:
+        SpikecError: SPK1081 to SPK1087, or errors of the frontend.
+    """
+    if isinstance(source, Graph):
+        return _as_it_is(source, dt, semantics)
+    meaning = semantics if isinstance(semantics, Semantics) else Semantics.parse(semantics or "nir")
+    if isinstance(source, nir.NIRGraph):
+        return load_nir(source, meaning, dt)
+    if isinstance(source, Path):
+        return _load_file(str(source), meaning, dt)
+    if not isinstance(source, str):
+        raise SpikecError("SPK1081", "model", f"a {type(source).__name__} is no model", ACCEPTED)
+    match = None if _is_file_name(source) else _ATTRIBUTE.fullmatch(source)
+    if match is not None:
+        value = _attribute(match[1], match[2])
+        return load(Path(value) if isinstance(value, str) else value, dt, semantics, sample)
+    bundled = None if _is_file_name(source) else bundled_models().get(source)
+    if bundled is not None:
+        with as_file(bundled) as path:
+            return load_nir(path, meaning, dt)
+    return _load_file(source, meaning, dt)
+
+
+def bundled_models() -> dict[str, Any]:
+    """Return the NIR file of every model system that comes with spikec, by name."""
+    found = {f.name: f / f"{f.name}.nir" for f in files("spikec.models").iterdir() if f.is_dir()}
+    return {name: file for name, file in sorted(found.items()) if file.is_file()}
+
+
+def _as_it_is(graph: Graph, dt: float | None, semantics: object) -> Graph:
+    if semantics is None and dt in (None, graph.dt):
+        return graph
+    raise SpikecError(
+        "SPK1082",
+        graph.name or "graph",
+        "a Graph carries its own step and semantics",
+        "Leave out dt and semantics, or change the Graph",
+    )
+
+
+# ---------------------------------------------------------------- files
+
+
+def _is_file_name(text: str) -> bool:
+    """Return whether ``text`` names a file, there or not, rather than a model or a module."""
+    return os.path.isfile(text) or text.endswith((*NIR_SUFFIXES, *LATER_SUFFIXES))
+
+
+def _load_file(name: str, semantics: Semantics, dt: float | None) -> Graph:
+    path = Path(name)
+    if path.suffix in LATER_SUFFIXES:
+        raise SpikecError(
+            "SPK1083", name, f"{path.suffix} files are not supported yet", "Export it to NIR"
+        )
+    known = path.suffix in NIR_SUFFIXES or (os.path.isfile(name) and h5py.is_hdf5(name))
+    looks_missing = not os.path.lexists(name) and (path.suffix or os.sep in name)
+    if known or looks_missing:
+        return load_nir(path, semantics, dt)
+    models = ", ".join(bundled_models())
+    raise SpikecError("SPK1084", name, "is no model", f"{ACCEPTED} ({models})")
+
+
+# ---------------------------------------------------------------- module:attribute
+
+
+def _attribute(module_name: str, path: str) -> object:
+    """Return what ``module:attribute`` names; the working folder is searched too.
+
+    Raises:
+        SpikecError: SPK1085 to SPK1087 when it cannot be imported, found or called.
+    """
+    with _working_folder():
+        try:
+            value: Any = importlib.import_module(module_name)
+        except Exception as error:  # whatever the user's own module raises
+            raise _failed("SPK1085", module_name, "importing it", error) from error
+        for name in path.split("."):
+            if not hasattr(value, name):
+                raise SpikecError(
+                    "SPK1086", f"{module_name}:{path}", f"there is no '{name}'", "Check the name"
+                )
+            value = getattr(value, name)
+        if not inspect.isfunction(value):
+            return value
+        try:
+            return value()
+        except Exception as error:  # as above
+            raise _failed("SPK1087", f"{module_name}:{path}", "calling it", error) from error
+
+
+def _failed(code: str, where: str, action: str, error: Exception) -> SpikecError:
+    reason = f"{action} raised {type(error).__name__}: {error}"
+    return SpikecError(code, where, reason[:200], "Correct the module")
+
+
+@contextmanager
+def _working_folder() -> Generator[None]:
+    """Let imports find the working folder, as ``python -m`` does."""
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)

@@ -50,10 +50,11 @@ def load_nir(source: object, semantics: Semantics, dt: float | None = None) -> G
     network = flatten(file.root, semantics, found)
     step = _step(network, semantics, dt, found)
     wiring = _Wiring(network, _links(network, step))
-    projections = _schedule(wiring, semantics, found)
+    populations = _ordered(wiring)
+    projections = _schedule(wiring, populations, semantics, found)
     graph = Graph(
         re.sub(r"[^A-Za-z0-9_.-]", "_", file.name)[:128] or "nir",
-        (*wiring.inputs, *_ordered(wiring, projections), *wiring.outputs),
+        (*wiring.inputs, *populations, *wiring.outputs),
         projections,
         step,
         {**file.metadata, "semantics": str(semantics)},
@@ -126,9 +127,13 @@ def _derived(network: Network, semantics: Semantics) -> float | None:
 
 
 def _implied(tau: Tensor, r: Tensor, semantics: Semantics) -> Array:
-    gain = r.real() if semantics.step_rule == "tau/r" else 1.0 + r.real()
+    rules = {
+        "tau/r": lambda t, g: t / g,
+        "tau/(1+r)": lambda t, g: t / (1.0 + g),
+        "tau*(1+r)": lambda t, g: t * (1.0 + g),
+    }
     with np.errstate(all="ignore"):
-        return np.asarray(tau.real() / gain)
+        return np.asarray(rules[semantics.step_rule](tau.real(), r.real()))
 
 
 # ---------------------------------------------------------------- connections
@@ -287,7 +292,10 @@ def _free_name(wanted: str, taken: set[str]) -> str:
 
 
 def _schedule(
-    wiring: _Wiring, semantics: Semantics, found: list[Finding]
+    wiring: _Wiring,
+    populations: list[Population],
+    semantics: Semantics,
+    found: list[Finding],
 ) -> tuple[Projection, ...]:
     """Return the projections with the delays that the semantics adds.
 
@@ -299,7 +307,8 @@ def _schedule(
     relay_loops = _in_cycles(prompt.subgraph(wiring.relays))
     looping = {name for edge in relay_loops for name in edge}
     made: list[Projection] = []
-    for p in sorted(wiring.projections, key=lambda p: (p.target, p.source)):
+    position = {p.name: k for k, p in enumerate(populations)}
+    for p in sorted(wiring.projections, key=lambda p: (position[p.target], p.source)):
         hop = 0 if p.source in wiring.relays else semantics.hop_delay
         added = hop
         if p.delay == 0 and (p.source, p.target) in closing:
@@ -345,13 +354,13 @@ def _back_edges(wiring: _Wiring) -> set[tuple[str, str]]:
 # ---------------------------------------------------------------- order and idle populations
 
 
-def _ordered(wiring: _Wiring, projections: Iterable[Projection]) -> list[Population]:
+def _ordered(wiring: _Wiring) -> list[Population]:
     """Return the populations from the inputs to the outputs, those side by side by name."""
     flow = nx.DiGraph()
     flow.add_nodes_from(wiring.populations)
     flow.add_edges_from(
         (p.source, p.target)
-        for p in projections
+        for p in wiring.projections
         if p.source in wiring.populations and (p.source, p.target) not in wiring.back
     )
     return [wiring.populations[n] for n in nx.lexicographical_topological_sort(flow)]

@@ -6,7 +6,6 @@ read, and nothing outside the file is.
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -52,7 +51,7 @@ def read_nir(source: object) -> NirSource:
         with readable("nir.NIRGraph"):
             root = read_root(_Object(source))
         return NirSource(root, "nir", {"format": "nir", "version": str(nir.version)})
-    path = Path(os.fspath(source))  # type: ignore[call-overload]  # anything else raises TypeError
+    path = Path(str(source))
     with readable(str(path)):
         return _read_file(path)
 

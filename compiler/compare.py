@@ -1,0 +1,202 @@
+"""Run a program on two backends and compare every spike and every state, bit for bit.
+
+Integers must be equal. In floating point spikes must be equal, and states and sent values within
+``tolerance * max(1, |a|)``, since backends may sum synapses in another order. The first difference
+is the earliest step, then the first population in the order of a step, then spikes before states,
+then sample, then neuron.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.ir import Population, Program, Trace
+from spikec.compiler.pipeline import Progress, by_input, silent
+from spikec.compiler.simulator import Simulator, stored_inputs
+from spikec.compiler.types import Array
+
+LIMIT_BYTES = 256 << 20
+TOLERANCE = 1e-9
+RECORD = ("spikes", "state")
+# Enough samples for a backend to work well, few enough for a progress bar to move.
+FEWEST, SHARES = 64, 50
+
+Value = int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where two runs differ first.
+
+    Attributes:
+        step: Step, from 0.
+        population: Name.
+        what: ``spikes``, or the name of a state.
+        sample: Index in the batch.
+        neuron: Index in the population's shape.
+        first: Value on the first backend, in stored units.
+        second: Value on the second.
+    """
+
+    step: int
+    population: str
+    what: str
+    sample: int
+    neuron: tuple[int, ...]
+    first: Value
+    second: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was compared, and the first difference if there is one.
+
+    Attributes:
+        backends: Both names.
+        samples: Samples.
+        steps: Steps of each.
+        populations: Populations.
+        spikes: Spikes sent on the first backend, over all populations.
+        numbers: Pairs of numbers compared: what was sent, and every state, in every step.
+        tolerance: Allowed relative difference of states, or None where they must be equal.
+        difference: The first difference, or None.
+    """
+
+    backends: tuple[str, str]
+    samples: int
+    steps: int
+    populations: int
+    spikes: int
+    numbers: int
+    tolerance: float | None
+    difference: Difference | None
+
+    @property
+    def equal(self) -> bool:
+        """Whether there is no difference."""
+        return self.difference is None
+
+
+def compare(
+    program: Program,
+    inputs: Array | Mapping[str, Array],
+    first: str = "reference",
+    second: str = "cpu",
+    limit_bytes: int = LIMIT_BYTES,
+    progress: Progress = silent,
+    tolerance: float = TOLERANCE,
+) -> Comparison:
+    """Run ``program`` on both backends and compare.
+
+    Args:
+        program: Discretised at least.
+        inputs: (samples, steps, *shape), or a dict of such arrays by input name.
+        first: One backend.
+        second: The other.
+        limit_bytes: About how much recorded data to hold at once.
+        progress: Called with the samples done.
+        tolerance: For states in floating point.
+
+    Raises:
+        SpikecError: Errors of the backends and of ``Simulator.run``.
+    """
+    data = by_input(program.graph, inputs)
+    runs = Simulator(program, first), Simulator(program, second)
+    exact = program.stage == "integer"
+    order = program.graph.order()
+    earliest: Difference | None = None
+    place: tuple[int, ...] = ()
+    samples = steps = spikes = numbers = 0
+    for part, total in batches(program, data, RECORD, limit_bytes // 2):
+        a, b = (
+            run.run({name: np.asarray(x)[part] for name, x in data.items()}, RECORD) for run in runs
+        )
+        spikes += sum(c["spikes"] for c in a.counts.values())
+        for k, population in enumerate(order):
+            for rank, (what, x, y) in enumerate(_recorded(population, a, b)):
+                numbers += x.size
+                steps = x.shape[1]
+                sent = what == "spikes" and population.model().emits != "values"
+                found = _first(x, y, 0.0 if exact or sent else tolerance)
+                if found is None:
+                    continue
+                step, sample, *neuron = found
+                here = (step, k, rank, part.start + sample, *neuron)
+                if earliest is None or here < place:
+                    at = (sample, step, *neuron)
+                    values = x[at].item(), y[at].item()
+                    sample += part.start
+                    place, earliest = (
+                        here,
+                        Difference(step, population.name, what, sample, tuple(neuron), *values),
+                    )
+        samples = part.stop
+        progress("compare", samples, total)
+    return Comparison(
+        (first, second),
+        samples,
+        steps,
+        len(order),
+        spikes,
+        numbers,
+        None if exact else tolerance,
+        earliest,
+    )
+
+
+def batches(
+    program: Program,
+    inputs: Mapping[str, Array],
+    record: Collection[str],
+    limit_bytes: int = LIMIT_BYTES,
+) -> Iterator[tuple[slice, int]]:
+    """Give slices of the samples, such that what is recorded of one takes about ``limit_bytes``.
+
+    With each slice comes the total number of samples.
+
+    Raises:
+        SpikecError: SPK0951 where there is nothing to run on, SPK0952 where inputs differ in length;
+            errors of ``stored_inputs``.
+    """
+    lengths = {name: np.shape(a)[:2] for name, a in inputs.items()}
+    if not lengths or any(0 in length for length in lengths.values()):
+        raise SpikecError("SPK0951", "inputs", "there are no samples", "Give at least one")
+    stored_inputs(program.graph, {name: np.asarray(a)[:1] for name, a in inputs.items()})
+    if len(set(lengths.values())) > 1:
+        sizes = ", ".join(f"{name} {list(length)}" for name, length in lengths.items())
+        raise SpikecError(
+            "SPK0952", "inputs", f"samples and steps differ: {sizes}", "Give equally many of each"
+        )
+    samples, steps = next(iter(lengths.values()))
+    populations = program.graph.populations
+    numbers = sum(i.size for i in program.graph.inputs)
+    for population in populations:
+        states = len(population.model().states) if "state" in record else 0
+        numbers += population.size * (states + ("spikes" in record))
+    fitting = limit_bytes // max(steps * numbers * 8, 1)
+    size = max(1, min(fitting, max(FEWEST, samples // SHARES)))
+    return ((slice(k, min(k + size, samples)), samples) for k in range(0, samples, size))
+
+
+def _recorded(population: Population, a: Trace, b: Trace) -> Iterator[tuple[str, Array, Array]]:
+    name = population.name
+    yield "spikes", a.spikes[name], b.spikes[name]
+    for state in population.model().states:
+        yield state, a.state[name][state], b.state[name][state]
+
+
+def _first(x: Array, y: Array, tolerance: float) -> tuple[int, ...] | None:
+    """Return (step, sample, *neuron) of the first difference, or None."""
+    differ = x != y
+    if tolerance and bool(differ.any()):
+        with np.errstate(invalid="ignore"):  # infinities of the same sign
+            differ &= ~(np.abs(x - y) <= tolerance * np.maximum(1.0, np.abs(x)))
+    if x.dtype.kind == "f":
+        differ &= ~(np.isnan(x) & np.isnan(y))
+    if not bool(differ.any()):
+        return None
+    by_step = np.moveaxis(differ, 1, 0)
+    index = np.unravel_index(int(np.argmax(by_step)), by_step.shape)
+    return tuple(int(k) for k in index)
