@@ -105,45 +105,68 @@ def compare(
     data = by_input(program.graph, inputs)
     runs = Simulator(program, first), Simulator(program, second)
     exact = program.stage == "integer"
-    order = program.graph.order()
-    earliest: Difference | None = None
-    place: tuple[int, ...] = ()
-    samples = steps = spikes = numbers = 0
-    for part, total in batches(program, data, RECORD, limit_bytes // 2):
-        a, b = (
-            run.run({name: np.asarray(x)[part] for name, x in data.items()}, RECORD) for run in runs
-        )
-        spikes += sum(c["spikes"] for c in a.counts.values())
-        for k, population in enumerate(order):
-            for rank, (what, x, y) in enumerate(_recorded(population, a, b)):
-                numbers += x.size
-                steps = x.shape[1]
-                sent = what == "spikes" and population.model().emits != "values"
-                found = _first(x, y, 0.0 if exact or sent else tolerance)
-                if found is None:
-                    continue
-                step, sample, *neuron = found
-                here = (step, k, rank, part.start + sample, *neuron)
-                if earliest is None or here < place:
-                    at = (sample, step, *neuron)
-                    values = x[at].item(), y[at].item()
-                    sample += part.start
-                    place, earliest = (
-                        here,
-                        Difference(step, population.name, what, sample, tuple(neuron), *values),
-                    )
-        samples = part.stop
-        progress("compare", samples, total)
+    tally = _Tally(program.graph.order(), 0.0 if exact else tolerance)
+    samples = steps = 0
+    for part, samples in batches(program, data, RECORD, limit_bytes // 2):
+        batch = {name: np.asarray(a)[part] for name, a in data.items()}
+        steps = next(iter(batch.values())).shape[1]
+        tally.add(part.start, *(run.run(batch, RECORD) for run in runs))
+        progress("compare", part.stop, samples)
     return Comparison(
         (first, second),
         samples,
         steps,
-        len(order),
-        spikes,
-        numbers,
+        len(tally.order),
+        tally.spikes,
+        tally.numbers,
         None if exact else tolerance,
-        earliest,
+        tally.difference,
     )
+
+
+class _Tally:
+    """What has been compared so far, and the earliest difference."""
+
+    def __init__(self, order: tuple[Population, ...], tolerance: float) -> None:
+        self.order, self.tolerance = order, tolerance
+        self.spikes = self.numbers = 0
+        self.difference: Difference | None = None
+        self._place: tuple[int, ...] = ()
+
+    def add(self, start: int, a: Trace, b: Trace) -> None:
+        """Compare one batch, which begins at sample ``start``."""
+        self.spikes += sum(counts["spikes"] for counts in a.counts.values())
+        for k, population in enumerate(self.order):
+            name = population.name
+            values = population.model().emits == "values"
+            sent = a.spikes[name], b.spikes[name]
+            self._compare((name, "spikes", k, 0), start, sent, self.tolerance * values)
+            for rank, state in enumerate(population.model().states, start=1):
+                held = a.state[name][state], b.state[name][state]
+                self._compare((name, state, k, rank), start, held, self.tolerance)
+
+    def _compare(
+        self,
+        what: tuple[str, str, int, int],
+        start: int,
+        pair: tuple[Array, Array],
+        tolerance: float,
+    ) -> None:
+        x, y = pair
+        self.numbers += x.size
+        found = _first(x, y, tolerance)
+        if found is None:
+            return
+        step, sample, *neuron = found
+        population, name, *rank = what
+        place = (step, *rank, start + sample, *neuron)
+        if self.difference is None or place < self._place:
+            at = (sample, step, *neuron)
+            values = x[at].item(), y[at].item()
+            self._place = place
+            self.difference = Difference(
+                step, population, name, start + sample, tuple(neuron), *values
+            )
 
 
 def batches(
@@ -157,8 +180,8 @@ def batches(
     With each slice comes the total number of samples.
 
     Raises:
-        SpikecError: SPK0951 where there is nothing to run on, SPK0952 where inputs differ in length;
-            errors of ``stored_inputs``.
+        SpikecError: SPK0951 where there is nothing to run on, SPK0952 where inputs differ in
+            length; errors of ``stored_inputs``.
     """
     lengths = {name: np.shape(a)[:2] for name, a in inputs.items()}
     if not lengths or any(0 in length for length in lengths.values()):
@@ -178,13 +201,6 @@ def batches(
     fitting = limit_bytes // max(steps * numbers * 8, 1)
     size = max(1, min(fitting, max(FEWEST, samples // SHARES)))
     return ((slice(k, min(k + size, samples)), samples) for k in range(0, samples, size))
-
-
-def _recorded(population: Population, a: Trace, b: Trace) -> Iterator[tuple[str, Array, Array]]:
-    name = population.name
-    yield "spikes", a.spikes[name], b.spikes[name]
-    for state in population.model().states:
-        yield state, a.state[name][state], b.state[name][state]
 
 
 def _first(x: Array, y: Array, tolerance: float) -> tuple[int, ...] | None:

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import os
 import re
 import sys
@@ -35,7 +36,7 @@ def load(
     Args:
         source: A NIR file, a nir.NIRGraph, the name of a bundled model, ``module:attribute`` (a
             function without arguments is called), or a Graph, which is returned as it is.
-        dt: Step in seconds, for models in continuous time.
+        dt: Step in seconds, for models in continuous time; a bundled model knows its own.
         semantics: What the model leaves open, as a value or as text; ``nir`` if not given.
         sample: An example input, for models that are traced with one; NIR needs none.
 
@@ -44,6 +45,9 @@ def load(
     """
     if isinstance(source, Graph):
         return _as_it_is(source, dt, semantics)
+    bundled = None if _is_file_name(str(source)) else bundled_models().get(str(source))
+    if bundled is not None:
+        return _load_bundled(str(source), bundled, dt, semantics)
     meaning = semantics if isinstance(semantics, Semantics) else Semantics.parse(semantics or "nir")
     if isinstance(source, nir.NIRGraph):
         return load_nir(source, meaning, dt)
@@ -55,10 +59,6 @@ def load(
     if match is not None:
         value = _attribute(match[1], match[2])
         return load(Path(value) if isinstance(value, str) else value, dt, semantics, sample)
-    bundled = None if _is_file_name(source) else bundled_models().get(source)
-    if bundled is not None:
-        with as_file(bundled) as path:
-            return load_nir(path, meaning, dt)
     return _load_file(source, meaning, dt)
 
 
@@ -66,6 +66,19 @@ def bundled_models() -> dict[str, Any]:
     """Return the NIR file of every model system that comes with spikec, by name."""
     found = {f.name: f / f"{f.name}.nir" for f in files("spikec.models").iterdir() if f.is_dir()}
     return {name: file for name, file in sorted(found.items()) if file.is_file()}
+
+
+def _load_bundled(
+    name: str, file: Any, dt: float | None, semantics: str | Semantics | None
+) -> Graph:
+    """Load a bundled model; its description says what it was trained as."""
+    trained = json.loads(files("spikec.models").joinpath(name, f"{name}.json").read_text())
+    if not isinstance(semantics, Semantics):
+        semantics = Semantics.parse(semantics or trained["semantics"])
+    if dt is None and semantics.dt is None and semantics.step_rule == "given":
+        dt = float(trained["dt"])
+    with as_file(file) as path:
+        return load_nir(path, semantics, dt)
 
 
 def _as_it_is(graph: Graph, dt: float | None, semantics: object) -> Graph:
