@@ -9,10 +9,13 @@ Every value is immutable; a pass returns a new one.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from collections.abc import Mapping as Dict
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
+
+import numpy as np
 
 from spikec.compiler.equation import Dynamics, Neuron
 from spikec.compiler.errors import Finding, SpikecError
@@ -84,7 +87,7 @@ class Population:
     name: str
     shape: Shape
     neuron: Neuron | Dynamics
-    formats: Mapping[str, Format] = field(default_factory=dict[str, Format])
+    formats: Dict[str, Format] = field(default_factory=dict[str, Format])
     scale: float = 1.0
     start: int = 0
 
@@ -178,7 +181,7 @@ class Graph:
     nodes: tuple[Node, ...]
     projections: tuple[Projection, ...]
     dt: float | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    metadata: Dict[str, str] = field(default_factory=dict[str, str])
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -254,6 +257,48 @@ class Graph:
         return tuple(by_name[n] for n in names)
 
 
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Neurons ``start`` to ``stop`` - 1 of a population, or channels of an input."""
+
+    node: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """One core, the tile it sits on, and what it holds.
+
+    Attributes:
+        x: Column of the tile.
+        y: Row of the tile.
+        index: Number of the core within the tile.
+        slices: What it holds.
+    """
+
+    x: int
+    y: int
+    index: int
+    slices: tuple[Slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Where every neuron sits. Inputs may be placed too; a placed input sends messages."""
+
+    cores: tuple[Core, ...]
+
+    def core_of(self, node: str, size: int) -> Array:
+        """Return for each neuron of a node the position of its core in ``cores``, or -1."""
+        found = np.full(size, -1, dtype=np.int64)
+        for k, core in enumerate(self.cores):
+            for part in core.slices:
+                if part.node == node:
+                    found[part.start : part.stop] = k
+        return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """A graph for a target.
@@ -261,6 +306,7 @@ class Program:
     Attributes:
         graph: The network.
         target: Name of the target.
+        mapping: Where every neuron sits, or None where the target has no places.
         passes: Text of the pipeline that made it.
         reports: What passes found out, by pass, as JSON values; not part of the text form.
     """
@@ -268,7 +314,8 @@ class Program:
     graph: Graph
     target: str = "cpu"
     passes: str = ""
-    reports: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    mapping: Mapping | None = None
+    reports: Dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def latency(self) -> int:
@@ -299,10 +346,10 @@ class Trace:
         counts: By population, spikes sent and saturations met, over the whole batch.
     """
 
-    outputs: Mapping[str, Array]
-    spikes: Mapping[str, Array]
-    state: Mapping[str, Mapping[str, Array]]
-    counts: Mapping[str, Mapping[str, int]]
+    outputs: Dict[str, Array]
+    spikes: Dict[str, Array]
+    state: Dict[str, Dict[str, Array]]
+    counts: Dict[str, Dict[str, int]]
 
     @property
     def output(self) -> Array:

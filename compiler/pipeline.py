@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol
 from spikec.compiler import passes
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Graph, Program
+from spikec.compiler.ir import Mapping as Placement
 from spikec.compiler.semantics import parse_options, typed_replace
 from spikec.compiler.target import load_target
 from spikec.compiler.types import Array
@@ -117,7 +118,7 @@ def compile_graph(
     calibration: Array | Mapping[str, Array] | None = None,
     labels: Array | None = None,
     pipeline: str | None = None,
-    mapping: None = None,
+    mapping: Placement | None = None,
     progress: Progress = silent,
     observe: Observer | None = None,
 ) -> Program:
@@ -130,17 +131,13 @@ def compile_graph(
             ranges are measured and the quantisation report is made.
         labels: One class per calibration sample, for accuracies in the report.
         pipeline: Passes, in place of the target's own.
-        mapping: Placement; no target of this version takes one.
+        mapping: Where every neuron sits; energy and messages are counted by it.
         progress: Called while long work goes on.
         observe: Called with the program after every pass.
 
     Raises:
         SpikecError: When the network, the options or the target do not allow it.
     """
-    if mapping is not None:
-        raise SpikecError(
-            "SPK0612", "mapping", f"target '{target}' takes no mapping", "Leave it out"
-        )
     if labels is not None and calibration is None:
         raise SpikecError(
             "SPK0613", "labels", "labels are given without calibration data", "Give both"
@@ -148,7 +145,7 @@ def compile_graph(
     chosen = load_target(target)
     context = Context(by_input(graph, calibration), labels, progress)
     text = chosen.pipeline if pipeline is None else pipeline
-    return run_pipeline(Program(graph, target), text, context, observe)
+    return run_pipeline(Program(graph, target, mapping=mapping), text, context, observe)
 
 
 def by_input(graph: Graph, data: Array | Mapping[str, Array] | None) -> Mapping[str, Array]:

@@ -336,4 +336,6 @@ def read_out(output: Array, method: str) -> Array:
 def _earliness(sent: Array) -> Array:
     """Return minus the step of the first spike, or minus the number of steps without one."""
     fired = sent > 0
-    return np.asarray(-np.where(fired.any(axis=1), fired.argmax(axis=1), sent.shape[1]))
+    step = np.argmax(fired, axis=1)
+    step[~fired.any(axis=1)] = sent.shape[1]
+    return -step

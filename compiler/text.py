@@ -21,7 +21,18 @@ import numpy as np
 from spikec.compiler import neurons, synapses
 from spikec.compiler.equation import Model
 from spikec.compiler.errors import Finding, SpikecError
-from spikec.compiler.ir import Graph, Input, Node, Output, Population, Program, Projection
+from spikec.compiler.ir import (
+    Core,
+    Graph,
+    Input,
+    Node,
+    Output,
+    Population,
+    Program,
+    Projection,
+    Slice,
+)
+from spikec.compiler.ir import Mapping as Placement
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.synapses import Synapse
 from spikec.compiler.types import (
@@ -96,6 +107,7 @@ def print_program(program: Program) -> str:
     lines += [f"finding {f.code} {_quoted(f.where)} {_quoted(f.message)}" for f in graph.findings]
     lines += [_node(n) for n in graph.nodes]
     lines += [_edge(p) for p in graph.projections]
+    lines += [_core(c) for c in (program.mapping.cores if program.mapping else ())]
     return "\n".join(lines) + "\n"
 
 
@@ -113,6 +125,11 @@ def _node(node: Node) -> str:
 def _edge(p: Projection) -> str:
     head = f"{p.source} -> {p.target} port={p.port} delay={p.delay} storage={p.storage}"
     return f"projection {head} {_call(p.synapse.kind, p.synapse)}"
+
+
+def _core(core: Core) -> str:
+    parts = ", ".join(f"{s.node}[{s.start},{s.stop}]" for s in core.slices)
+    return f"core x={core.x} y={core.y} index={core.index} holds={{{parts}}}"
 
 
 def _signal(signal: Float | Bool | FixedPoint) -> str:
@@ -271,7 +288,8 @@ def parse_program(text: str, stored: Mapping[str, Array]) -> Program:
         reader.metadata,
         tuple(reader.findings),
     )
-    return Program(graph, target, passes)
+    mapping = Placement(tuple(reader.cores)) if reader.cores else None
+    return Program(graph, target, passes, mapping)
 
 
 class _Reader:
@@ -283,6 +301,7 @@ class _Reader:
         self.synapses = synapse_kinds()
         self.nodes: list[Node] = []
         self.projections: list[Projection] = []
+        self.cores: list[Core] = []
         self.metadata: dict[str, str] = {}
         self.findings: list[Finding] = []
 
@@ -303,6 +322,8 @@ class _Reader:
                 self.nodes.append(self.population(line))
             case "projection":
                 self.projections.append(self.projection(line))
+            case "core":
+                self.cores.append(self.core(line))
             case other:
                 raise line.error(f"'{other}' is not a kind of line")
 
@@ -340,6 +361,24 @@ class _Reader:
         line.key("storage")
         storage = line.take()
         return Projection(source, target, self.call(line, self.synapses), port, delay, storage)
+
+    def core(self, line: _Line) -> Core:
+        at: list[int] = []
+        for key in ("x", "y", "index"):
+            line.key(key)
+            at.append(line.integer())
+        line.key("holds")
+        line.take("{")
+        slices: list[Slice] = []
+        while line.peek() != "}":
+            node, bounds = line.take(), line.integers()
+            if len(bounds) != 2:
+                raise line.error("a slice is not node[start,stop]")
+            slices.append(Slice(node, *bounds))
+            if line.peek() == ",":
+                line.take()
+        line.take("}")
+        return Core(at[0], at[1], at[2], tuple(slices))
 
     def formats(self, line: _Line) -> dict[str, Format]:
         found: dict[str, Format] = {}

@@ -10,7 +10,16 @@ from collections import Counter
 import numpy as np
 
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.ir import Graph, Output, Population, Program, Projection, check_name
+from spikec.compiler.ir import (
+    Graph,
+    Input,
+    Mapping,
+    Output,
+    Population,
+    Program,
+    Projection,
+    check_name,
+)
 from spikec.compiler.types import Float, Tensor
 from spikec.compiler.wiring import lanes
 
@@ -24,6 +33,8 @@ def verify(program: Program) -> None:
         SpikecError: The first that does not hold.
     """
     verify_graph(program.graph)
+    if program.mapping is not None:
+        _mapping(program.graph, program.mapping)
     if program.stage != "continuous":
         verify_graph_types(program.graph, integer=program.stage == "integer")
 
@@ -51,6 +62,32 @@ def verify_graph(graph: Graph) -> None:
     for projection in graph.projections:
         _projection(graph, projection)
     graph.order()
+
+
+def _mapping(graph: Graph, mapping: Mapping) -> None:
+    """Check that every neuron is in exactly one slice, and every slice inside its node."""
+    nodes = {n.name: n for n in (*graph.inputs, *graph.populations)}
+    seats = {name: np.zeros(n.size, dtype=np.int64) for name, n in nodes.items()}
+    for core in mapping.cores:
+        for part in core.slices:
+            if part.node not in nodes or not 0 <= part.start < part.stop <= nodes[part.node].size:
+                raise SpikecError(
+                    "SPK0525",
+                    f"core ({core.x}, {core.y}) {core.index}",
+                    f"it holds {part.node}[{part.start}:{part.stop}], which is not there",
+                    "Correct the mapping",
+                )
+            seats[part.node][part.start : part.stop] += 1
+    for name, times in seats.items():
+        wrong = np.flatnonzero(times != 1)
+        unplaced_input = isinstance(nodes[name], Input) and not times.any()
+        if wrong.size and not unplaced_input:
+            raise SpikecError(
+                "SPK0526",
+                name,
+                f"neuron {wrong[0]} sits in {times[wrong[0]]} cores",
+                "Put every neuron into exactly one",
+            )
 
 
 def _names(graph: Graph) -> None:

@@ -1,10 +1,21 @@
 """spikec: compile spiking networks to neuromorphic hardware, exactly."""
 
 from spikec.compiler.artifact import emit
-from spikec.compiler.artifact import open_folder as open  # noqa: A004  # spikec.open, as numpy.open
+from spikec.compiler.artifact import open_folder as open  # spikec.open, as numpy.open
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.frontends import load
-from spikec.compiler.ir import Graph, Input, Output, Population, Program, Projection, Trace
+from spikec.compiler.ir import (
+    Core,
+    Graph,
+    Input,
+    Mapping,
+    Output,
+    Population,
+    Program,
+    Projection,
+    Slice,
+    Trace,
+)
 from spikec.compiler.neurons.cuba_lif import ContinuousCubaLIF, CubaLIF
 from spikec.compiler.neurons.integrate_and_fire import (
     ContinuousIntegrateAndFire,
@@ -13,7 +24,7 @@ from spikec.compiler.neurons.integrate_and_fire import (
 from spikec.compiler.neurons.leaky_integrator import ContinuousLeakyIntegrator, LeakyIntegrator
 from spikec.compiler.neurons.lif import LIF, ContinuousLIF
 from spikec.compiler.neurons.relay import Relay
-from spikec.compiler.pipeline import compile_graph as compile  # noqa: A004
+from spikec.compiler.pipeline import compile_graph as compile
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.simulator import Simulator, simulate
 from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pool2d, Sparse
@@ -26,6 +37,7 @@ __all__ = [
     "ContinuousLIF",
     "ContinuousLeakyIntegrator",
     "Conv2d",
+    "Core",
     "CubaLIF",
     "Dense",
     "Finding",
@@ -35,6 +47,7 @@ __all__ = [
     "Input",
     "IntegrateAndFire",
     "LeakyIntegrator",
+    "Mapping",
     "OneToOne",
     "Output",
     "Pool2d",
@@ -44,6 +57,7 @@ __all__ = [
     "Relay",
     "Semantics",
     "Simulator",
+    "Slice",
     "Sparse",
     "SpikecError",
     "Tensor",

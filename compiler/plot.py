@@ -1,0 +1,156 @@
+"""A picture of one sample: who spiked when, and how often each output did.
+
+A panel per population, in the order of a step: spikes as marks, values as an image. Where there are
+more neurons than rows of pixels, neighbours share a row, the darker the more of them spiked.
+"""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikec.compiler.disk import whole_file
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.ir import Population, Program, Trace
+from spikec.compiler.types import Array
+
+INK, ACCENT, FAINT = "#1f2a44", "#c8553d", "#8a8f99"
+ROWS = 300  # at most, per panel
+FORMATS = ("png", "pdf", "svg")
+
+
+def raster(
+    trace: Trace, program: Program, path: str | Path, sample: int = 0, title: str = ""
+) -> None:
+    """Write the picture of one sample.
+
+    Args:
+        trace: Of a run that recorded ``spikes``.
+        program: What was run.
+        path: .png, .pdf or .svg.
+        sample: Index in the batch.
+        title: Heading; the network's name if empty.
+
+    Raises:
+        SpikecError: SPK0961 without matplotlib, SPK0962 on another ending, SPK0963 without spikes.
+    """
+    place = Path(path)
+    form = place.suffix.lstrip(".").lower()
+    if form not in FORMATS:
+        raise SpikecError(
+            "SPK0962", "--plot", f"'{place.name}' is no picture", f"Use .{', .'.join(FORMATS)}"
+        )
+    order = program.graph.order()
+    if any(p.name not in trace.spikes for p in order):
+        raise SpikecError("SPK0963", "plot", "the trace holds no spikes", "Record spikes")
+    figure = _figure(trace, program, sample, title or program.graph.name)
+    # Without a date the same trace gives the same bytes.
+    metadata = {"png": None, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[form]
+    with whole_file(place) as temporary:
+        figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
+
+
+def _matplotlib(name: str) -> Any:
+    """Import a part of matplotlib, which is an extra."""
+    try:
+        return importlib.import_module(f"matplotlib.{name}")
+    except ImportError:
+        raise SpikecError(
+            "SPK0961",
+            "--plot",
+            "matplotlib is not installed",
+            "Install it with pip install 'spikec[report]'",
+        ) from None
+
+
+def _figure(trace: Trace, program: Program, sample: int, title: str) -> Any:
+    # Figure without pyplot draws with Agg and leaves no global state behind.
+    figure_module, ticker = _matplotlib("figure"), _matplotlib("ticker")
+    order = program.graph.order()
+    heights = [_height(p.size) for p in order]
+    tall = sum(heights) + 0.45 * len(order) + 0.9
+    figure: Any = figure_module.Figure(figsize=(9, tall), layout="constrained")
+    grid = figure.add_gridspec(len(order), 2, width_ratios=(6, 1.3), height_ratios=heights)
+    first: Any = None
+    outputs = {o.source: o.name for o in program.graph.outputs}
+    for k, population in enumerate(order):
+        axes = figure.add_subplot(grid[k, 0], sharex=first)
+        first = first or axes
+        sent = trace.spikes[population.name][sample]
+        flat = np.asarray(sent).reshape(len(sent), -1).T
+        _panel(axes, population, flat, outputs.get(population.name))
+        axes.tick_params(labelbottom=k == len(order) - 1)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+        beside = figure.add_subplot(grid[k, 1], sharey=axes)
+        _profile(beside, population, flat)
+    first.set_xlim(-0.5, next(iter(trace.spikes.values())).shape[1] - 0.5)
+    figure.axes[-2].set_xlabel("step", fontsize=8, color=INK)
+    figure.suptitle(f"{title}, sample {sample}", color=INK, fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def _height(neurons: int) -> float:
+    """Return inches: a few rows need little, thousands no more than a screen shows."""
+    return float(np.clip(0.16 * neurons, 0.9, 2.2))
+
+
+def _style(axes: Any) -> None:
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set(color=FAINT, linewidth=0.6)
+    axes.tick_params(colors=FAINT, labelcolor=INK, labelsize=7, width=0.6, length=3)
+
+
+def _panel(axes: Any, population: Population, flat: Array, output: str | None) -> None:
+    """Draw what a population sent, (neurons, steps)."""
+    _style(axes)
+    per_row = -(-len(flat) // ROWS)
+    rows = [flat[k : k + per_row].mean(axis=0) for k in range(0, len(flat), per_row)]
+    image = np.stack(rows)
+    if population.model().emits == "values":
+        top = float(np.abs(image).max()) or 1.0
+        _image(axes, image, len(flat), cmap="RdBu_r", vmin=-top, vmax=top)
+        what = f"values from {flat.min():.3g} to {flat.max():.3g} (blue below 0, red above)"
+    elif per_row > 1:
+        _image(axes, np.sqrt(image), len(flat), cmap="Greys", vmin=0)
+        what = f"{int(flat.sum()):,} spikes"
+    else:
+        axes.set_ylim(len(flat) - 0.5, -0.5)
+        _marks(axes, image, ACCENT if output else INK)
+        what = f"{int(flat.sum()):,} spikes"
+    axes.set_ylabel("neuron", fontsize=8, color=INK)
+    shape = "x".join(str(n) for n in population.shape)
+    name = population.name + (f", output '{output}'" if output else "")
+    shared = f", {per_row} neurons a row" if per_row > 1 else ""
+    axes.set_title(
+        f"{name}   {shape} neurons, {what}{shared}", fontsize=8.5, color=INK, loc="left", pad=3
+    )
+
+
+def _image(axes: Any, image: Array, neurons: int, **colours: Any) -> None:
+    """Draw rows of neurons as an image whose axis counts neurons."""
+    extent = (-0.5, image.shape[1] - 0.5, neurons - 0.5, -0.5)
+    axes.imshow(image, aspect="auto", interpolation="nearest", extent=extent, **colours)
+
+
+def _marks(axes: Any, image: Array, colour: str) -> None:
+    """Draw one vertical tick for each spike."""
+    row, step = np.nonzero(image)
+    width = float(np.clip(400 / image.shape[1], 0.5, 3.0))
+    axes.vlines(step, row - 0.42, row + 0.42, colors=colour, linewidth=width)
+
+
+def _profile(axes: Any, population: Population, flat: Array) -> None:
+    """Draw the number of spikes, or the mean value, of each neuron beside its row."""
+    _style(axes)
+    values = population.model().emits == "values"
+    total = flat.mean(axis=1) if values else flat.sum(axis=1)
+    few = len(flat) <= 40
+    axes.barh(np.arange(len(flat)), total, height=0.7 if few else 1.0, color=FAINT, linewidth=0)
+    best = int(np.argmax(total))
+    if few and total[best] > 0:
+        axes.barh([best], [total[best]], height=0.7, color=ACCENT, linewidth=0)
+    axes.tick_params(labelleft=False)
+    axes.set_title("mean value" if values else "spikes", fontsize=8.5, color=INK, loc="left", pad=3)
