@@ -11,7 +11,7 @@ point and wherever no format is given for the site).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -25,6 +25,16 @@ Emission = Literal["spikes", "counts", "values"]
 # membrane: in the unit of the membrane; factor: a dimensionless multiplier of a state; gain: from
 # the unit of an input to that of a state. The rest are SI units of continuous models.
 Dimension = Literal["membrane", "current", "factor", "gain", "s", "V", "ohm", "1"]
+
+
+# A parameter is written as any number or array and read as a tensor; neither type checker can say
+# that of an inherited dataclass field.
+if TYPE_CHECKING:
+    Parameter = Any
+    OptionalParameter = Any
+else:
+    Parameter = Tensor
+    OptionalParameter = Tensor | None
 
 
 def parameter(dimension: Dimension, default: float | None = None) -> Any:

@@ -77,6 +77,10 @@ def digest(data: Array) -> str:
     return hashlib.sha256(canonical.tobytes()).hexdigest()[:16]
 
 
+def _data(value: Any) -> Array:
+    return value.data if isinstance(value, Tensor) else np.array(value)
+
+
 def arrays(program: Program) -> dict[str, Array]:
     """Return every array that the text names by hash."""
     found: dict[str, Array] = {}
@@ -86,7 +90,7 @@ def arrays(program: Program) -> dict[str, Array]:
         for f in fields(owner):
             value: Any = getattr(owner, f.name)
             if isinstance(value, Tensor | np.ndarray):
-                data = value.data if isinstance(value, Tensor) else np.array(value)
+                data = _data(value)
                 if data.ndim:
                     found[digest(data)] = data
     return found
@@ -147,7 +151,7 @@ def _value(value: Any) -> str:
     if isinstance(value, Tensor):
         return _tensor(value)
     if isinstance(value, np.ndarray):
-        index: Array = np.array(value)
+        index = _data(value)
         return f"i64{_value(index.shape)} sha:{digest(index)}"
     if isinstance(value, tuple):
         whole = cast(tuple[int, ...], value)

@@ -66,7 +66,8 @@ def verify_graph(graph: Graph) -> None:
 
 def _mapping(graph: Graph, mapping: Mapping) -> None:
     """Check that every neuron is in exactly one slice, and every slice inside its node."""
-    nodes = {n.name: n for n in (*graph.inputs, *graph.populations)}
+    nodes: dict[str, Input | Population] = {n.name: n for n in graph.inputs}
+    nodes |= {n.name: n for n in graph.populations}
     seats = {name: np.zeros(n.size, dtype=np.int64) for name, n in nodes.items()}
     for core in mapping.cores:
         for part in core.slices:

@@ -144,14 +144,16 @@ def started(program: Program, states: dict[str, dict[str, Array]]) -> Program:
     return replace(program, graph=program.graph.with_nodes(made))
 
 
+def without_reset(neuron: Any) -> Any:
+    return replace(neuron, reset="none", v_min=None, max_spikes=1)
+
+
 @given(graph=graphs(Style(on_grid=False, value_sources=False, cycles=False)))
 @examples(40, 400)
 def test_one_membrane_update_is_within_its_stated_bound(graph: spikec.Graph) -> None:
     """From one stored state and the same spikes, float and integer membranes differ by no more."""
     calm = [
-        replace(p, neuron=replace(p.neuron, reset="none", v_min=None, max_spikes=1))
-        if hasattr(p.neuron, "reset")
-        else p
+        replace(p, neuron=without_reset(p.neuron)) if hasattr(p.neuron, "reset") else p
         for p in graph.populations
     ]
     # The populations that an input feeds at once see the same spikes in both programs.

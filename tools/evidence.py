@@ -13,7 +13,7 @@ import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("numpy", "scipy", "numba", "networkx", "nir", "h5py")
@@ -49,9 +49,11 @@ def commit() -> str:
 def shown(value: Any) -> str:
     """Return a figure as Markdown text."""
     if isinstance(value, dict):
-        return ", ".join(f"{k}: {shown(v)}" for k, v in value.items())
+        pairs = cast(dict[str, Any], value)
+        return ", ".join(f"{k}: {shown(v)}" for k, v in pairs.items())
     if isinstance(value, list):
-        return ", ".join(shown(v) for v in value)
+        listed: list[Any] = value
+        return ", ".join(shown(v) for v in listed)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-# pyright: basic, reportMissingImports=false
+# pyright: basic, reportMissingImports=false, reportArgumentType=false
 """Train the bundled digits model; write digits.nir and digits.json into models/digits.
 
 Run `python tools/train_digits.py` with torch, snntorch, nir and scikit-learn installed (versions:

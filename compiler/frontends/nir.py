@@ -127,13 +127,10 @@ def _derived(network: Network, semantics: Semantics) -> float | None:
 
 
 def _implied(tau: Tensor, r: Tensor, semantics: Semantics) -> Array:
-    rules = {
-        "tau/r": lambda t, g: t / g,
-        "tau/(1+r)": lambda t, g: t / (1.0 + g),
-        "tau*(1+r)": lambda t, g: t * (1.0 + g),
-    }
+    factor = r.real() if semantics.step_rule == "tau/r" else 1.0 + r.real()
     with np.errstate(all="ignore"):
-        return np.asarray(rules[semantics.step_rule](tau.real(), r.real()))
+        product = semantics.step_rule == "tau*(1+r)"
+        return np.asarray(tau.real() * factor if product else tau.real() / factor)
 
 
 # ---------------------------------------------------------------- connections

@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from spikec.compiler.equation import Casts, Step, Wires, parameter
+from spikec.compiler.equation import Casts, Parameter, Step, Wires, parameter
 from spikec.compiler.neurons.firing import ContinuousFiring, Firing, leak_bound
 from spikec.compiler.semantics import CurrentPhase
 from spikec.compiler.types import Array, Tensor
@@ -35,12 +35,12 @@ class CubaLIF(Firing):
     kind: ClassVar[str] = "cuba_lif"
     states: ClassVar[tuple[str, ...]] = ("u", "v")
     sites: ClassVar[tuple[str, ...]] = ("u", "v", "synapse_leak", "leak")
-    synapse_decay: Tensor = parameter("factor")
-    synapse_gain: Tensor = parameter("gain", 1.0)
-    decay: Tensor = parameter("factor")
-    gain: Tensor = parameter("gain", 1.0)
-    offset: Tensor = parameter("membrane", 0.0)
-    u_init: Tensor = parameter("current", 0.0)
+    synapse_decay: Parameter = parameter("factor")
+    synapse_gain: Parameter = parameter("gain", 1.0)
+    decay: Parameter = parameter("factor")
+    gain: Parameter = parameter("gain", 1.0)
+    offset: Parameter = parameter("membrane", 0.0)
+    u_init: Parameter = parameter("current", 0.0)
     current_phase: CurrentPhase = "new"
 
     def step(self, i: Wires, s: Wires, p: Wires, q: Casts) -> Step:
@@ -82,11 +82,11 @@ class ContinuousCubaLIF(ContinuousFiring):
     """
 
     kind: ClassVar[str] = "continuous_cuba_lif"
-    tau_syn: Tensor = parameter("s")
-    tau_mem: Tensor = parameter("s")
-    v_leak: Tensor = parameter("V", 0.0)
-    w_in: Tensor = parameter("1", 1.0)
-    u_init: Tensor = parameter("current", 0.0)
+    tau_syn: Parameter = parameter("s")
+    tau_mem: Parameter = parameter("s")
+    v_leak: Parameter = parameter("V", 0.0)
+    w_in: Parameter = parameter("1", 1.0)
+    u_init: Parameter = parameter("current", 0.0)
 
     def discretize(self, dt: float) -> CubaLIF:
         """Return the per-step model."""

@@ -17,6 +17,8 @@ from spikec.compiler.equation import (
     Dynamics,
     Emission,
     Neuron,
+    OptionalParameter,
+    Parameter,
     Wires,
     optional_parameter,
     parameter,
@@ -39,10 +41,10 @@ class Firing(Neuron):
         max_spikes: Spikes per step; 0 means as many as fit.
     """
 
-    threshold: Tensor = parameter("membrane", 1.0)
-    reset_value: Tensor = parameter("membrane", 0.0)
-    v_min: Tensor | None = optional_parameter("membrane")
-    v_init: Tensor = parameter("membrane", 0.0)
+    threshold: Parameter = parameter("membrane", 1.0)
+    reset_value: Parameter = parameter("membrane", 0.0)
+    v_min: OptionalParameter = optional_parameter("membrane")
+    v_init: Parameter = parameter("membrane", 0.0)
     compare: Compare = "gt"
     reset: Reset = "value"
     reset_phase: ResetPhase = "same"
@@ -140,10 +142,10 @@ class ContinuousFiring(Dynamics):
         semantics: How to discretise.
     """
 
-    r: Tensor = parameter("ohm", 1.0)
-    v_threshold: Tensor = parameter("V", 1.0)
-    v_reset: Tensor = parameter("V", 0.0)
-    v_init: Tensor = parameter("V", 0.0)
+    r: Parameter = parameter("ohm", 1.0)
+    v_threshold: Parameter = parameter("V", 1.0)
+    v_reset: Parameter = parameter("V", 0.0)
+    v_init: Parameter = parameter("V", 0.0)
     semantics: Semantics = Semantics()
 
     def firing(self, held_gain: Array) -> tuple[dict[str, Any], Array]:

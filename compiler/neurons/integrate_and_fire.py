@@ -6,7 +6,7 @@ Continuous (NIR IF): dv/dt = r i; spike when v passes v_threshold; then v = v_re
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from spikec.compiler.equation import Casts, Step, Wires, parameter
+from spikec.compiler.equation import Casts, Parameter, Step, Wires, parameter
 from spikec.compiler.neurons.firing import ContinuousFiring, Firing
 from spikec.compiler.types import Array, Tensor
 
@@ -16,7 +16,7 @@ class IntegrateAndFire(Firing):
     """Non-leaky membrane."""
 
     kind: ClassVar[str] = "integrate_and_fire"
-    gain: Tensor = parameter("gain", 1.0)
+    gain: Parameter = parameter("gain", 1.0)
 
     def step(self, i: Wires, s: Wires, p: Wires, q: Casts) -> Step:
         """Build the equation."""

@@ -6,7 +6,16 @@ Continuous (NIR LI): tau dv/dt = (v_leak - v) + r i.
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from spikec.compiler.equation import Casts, Dynamics, Emission, Neuron, Step, Wires, parameter
+from spikec.compiler.equation import (
+    Casts,
+    Dynamics,
+    Emission,
+    Neuron,
+    Parameter,
+    Step,
+    Wires,
+    parameter,
+)
 from spikec.compiler.neurons.firing import leak_bound
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.types import Array, Tensor
@@ -25,10 +34,10 @@ class LeakyIntegrator(Neuron):
 
     kind: ClassVar[str] = "leaky_integrator"
     sites: ClassVar[tuple[str, ...]] = ("v", "leak")
-    decay: Tensor = parameter("factor")
-    gain: Tensor = parameter("gain", 1.0)
-    offset: Tensor = parameter("membrane", 0.0)
-    v_init: Tensor = parameter("membrane", 0.0)
+    decay: Parameter = parameter("factor")
+    gain: Parameter = parameter("gain", 1.0)
+    offset: Parameter = parameter("membrane", 0.0)
+    v_init: Parameter = parameter("membrane", 0.0)
 
     @property
     def emits(self) -> Emission:
@@ -62,10 +71,10 @@ class ContinuousLeakyIntegrator(Dynamics):
     """
 
     kind: ClassVar[str] = "continuous_leaky_integrator"
-    tau: Tensor = parameter("s")
-    r: Tensor = parameter("ohm", 1.0)
-    v_leak: Tensor = parameter("V", 0.0)
-    v_init: Tensor = parameter("V", 0.0)
+    tau: Parameter = parameter("s")
+    r: Parameter = parameter("ohm", 1.0)
+    v_leak: Parameter = parameter("V", 0.0)
+    v_init: Parameter = parameter("V", 0.0)
     semantics: Semantics = Semantics()
 
     def discretize(self, dt: float) -> LeakyIntegrator:

@@ -6,7 +6,7 @@ Continuous (NIR LIF): tau dv/dt = (v_leak - v) + r i; spike when v passes v_thre
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from spikec.compiler.equation import Casts, Step, Wires, parameter
+from spikec.compiler.equation import Casts, Parameter, Step, Wires, parameter
 from spikec.compiler.neurons.firing import ContinuousFiring, Firing, leak_bound
 from spikec.compiler.types import Array, Tensor
 
@@ -23,9 +23,9 @@ class LIF(Firing):
 
     kind: ClassVar[str] = "lif"
     sites: ClassVar[tuple[str, ...]] = ("v", "leak")
-    decay: Tensor = parameter("factor")
-    gain: Tensor = parameter("gain", 1.0)
-    offset: Tensor = parameter("membrane", 0.0)
+    decay: Parameter = parameter("factor")
+    gain: Parameter = parameter("gain", 1.0)
+    offset: Parameter = parameter("membrane", 0.0)
 
     def step(self, i: Wires, s: Wires, p: Wires, q: Casts) -> Step:
         """Build the equation."""
@@ -53,8 +53,8 @@ class ContinuousLIF(ContinuousFiring):
     """
 
     kind: ClassVar[str] = "continuous_lif"
-    tau: Tensor = parameter("s")
-    v_leak: Tensor = parameter("V", 0.0)
+    tau: Parameter = parameter("s")
+    v_leak: Parameter = parameter("V", 0.0)
 
     def discretize(self, dt: float) -> LIF:
         """Return the per-step model."""
