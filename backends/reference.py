@@ -78,7 +78,9 @@ class Interpreter:
     def _initial(self, population: Population, samples: int) -> dict[str, Array]:
         model = population.model()
         shape = (samples, population.size)
-        return {s: np.broadcast_to(model.initial(s).data, shape) for s in model.states}
+        return {
+            s: self._number(np.broadcast_to(model.initial(s).data, shape)) for s in model.states
+        }
 
     def _number(self, x: Array) -> Array:
         """Return spikes and values as the numbers that weights multiply."""

@@ -48,6 +48,13 @@ class Difference:
     first: Value
     second: Value
 
+    def __str__(self) -> str:
+        """Return where it is."""
+        return (
+            f"step {self.step}, population '{self.population}', neuron {list(self.neuron)}, "
+            f"sample {self.sample}: {self.what}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -77,6 +84,21 @@ class Comparison:
     def equal(self) -> bool:
         """Whether there is no difference."""
         return self.difference is None
+
+    def __str__(self) -> str:
+        """Return the one line that says what was compared and what came out."""
+        a, b = self.backends
+        how = "exactly"
+        if self.tolerance is not None:
+            how = f"spikes exactly, states within {self.tolerance:g} max(1, |a|)"
+        extent = (
+            f"compared {self.samples:,} samples x {self.steps:,} steps, {self.spikes:,} spikes, "
+            f"{self.numbers:,} numbers of {self.populations} populations, {how}"
+        )
+        if self.difference is None:
+            return f"{a} and {b} agree in every spike and state: {extent}"
+        first, second = repr(self.difference.first), repr(self.difference.second)
+        return f"{a} and {b} differ first at {self.difference} is {first} and {second}; {extent}"
 
 
 def compare(

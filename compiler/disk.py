@@ -97,6 +97,8 @@ def _writable(path: Path) -> Generator[None]:
 def _make_parents(place: Path) -> list[Path]:
     """Create missing parents and return them, innermost first."""
     missing = [p for p in place.parents if not p.exists()]
+    if place.parent.exists() and not place.parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     place.parent.mkdir(parents=True, exist_ok=True)
     return missing
 

@@ -23,8 +23,12 @@ from spikec.compiler.types import Array, Exact, Float, Format, Tensor
 Emission = Literal["spikes", "counts", "values"]
 
 # membrane: in the unit of the membrane; factor: a dimensionless multiplier of a state; gain: from
-# the unit of an input to that of a state. The rest are SI units of continuous models.
-Dimension = Literal["membrane", "current", "factor", "gain", "s", "V", "ohm", "1"]
+# the unit of an input to that of a state; steps: a whole number of time steps. The rest are SI units
+# of continuous models.
+Dimension = Literal["membrane", "current", "factor", "gain", "steps", "s", "V", "ohm", "1"]
+
+# So that a counter of steps is a 32-bit number on every target.
+MOST_STEPS = (1 << 31) - 1
 
 
 # A parameter is written as any number or array and read as a tensor; neither type checker can say
@@ -60,7 +64,8 @@ class Model:
         """Turn plain numbers into tensors and check them.
 
         Raises:
-            SpikecError: SPK0311 when a parameter is not a number.
+            SpikecError: SPK0311 when a parameter is not a number, SPK1201 when a number of steps is
+                not a whole one.
         """
         for name in self.dimensions():
             value = getattr(self, name)
@@ -72,6 +77,16 @@ class Model:
                 raise SpikecError(
                     "SPK0311", f"{self.kind}.{name}", f"{value!r} is not a number", "Give a number"
                 ) from None
+        for name in self.numbers_of_steps():
+            value = getattr(self, name).real()
+            wrong = ~((value >= 0) & (value <= MOST_STEPS) & (value == np.floor(value)))
+            if wrong.any():
+                raise SpikecError(
+                    "SPK1201",
+                    f"{self.kind}.{name}",
+                    f"{value[wrong].flat[0]:g} is not a whole number from 0 to {MOST_STEPS}",
+                    "Give a number of steps",
+                )
         self.check()
 
     def check(self) -> None:
@@ -82,6 +97,11 @@ class Model:
         """Return the dimension of every numeric field."""
         listed = fields(cls)  # type: ignore[arg-type]  # every model is a dataclass
         return {f.name: f.metadata["dimension"] for f in listed if "dimension" in f.metadata}
+
+    @classmethod
+    def numbers_of_steps(cls) -> tuple[str, ...]:
+        """Return the names of the fields that count time steps; they stay exact in integers."""
+        return tuple(name for name, d in cls.dimensions().items() if d == "steps")
 
     def parameters(self) -> dict[str, Tensor]:
         """Return the parameters that are given, by name."""
@@ -117,6 +137,10 @@ class Wires:
     def __getattr__(self, name: str) -> Expr:
         """Return the wire called ``name``."""
         return self._wires[name]
+
+    def with_wires(self, **changed: Expr) -> "Wires":
+        """Return these wires and further ones, which stand in for those of the same name."""
+        return Wires({**self._wires, **changed})
 
 
 class Casts:
@@ -154,12 +178,14 @@ class Neuron(Model):
         ports: Names of the inputs.
         states: Names of the states; the parameter ``<state>_init`` holds the initial value.
         sites: Rounding sites: every state, and further ones inside the equation.
+        counters: The states that count steps: whole numbers from 0 to ``limit(state)``.
     """
 
     __slots__ = ()
     ports: ClassVar[tuple[str, ...]] = ("input",)
     states: ClassVar[tuple[str, ...]] = ("v",)
     sites: ClassVar[tuple[str, ...]] = ("v",)
+    counters: ClassVar[tuple[str, ...]] = ()
 
     @property
     def emits(self) -> Emission:
@@ -180,6 +206,18 @@ class Neuron(Model):
         A leaky membrane stays below I_max / (1 - decay).
         """
         raise NotImplementedError
+
+    def drive(self) -> float:
+        """Return the largest magnitude that the model itself adds to a state in each step."""
+        offset = self.parameters().get("offset")
+        return 0.0 if offset is None else float(np.abs(offset.real()).max())
+
+    def limit(self, state: str) -> float | None:
+        """Return the largest value of a state that is never negative and that no input exceeds.
+
+        None where the input drives the state: then ``drive`` and ``growth`` bound it.
+        """
+        return None
 
     def initial(self, state: str) -> Tensor:
         """Return the initial value of a state."""

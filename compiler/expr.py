@@ -130,7 +130,9 @@ def is_const(a: Expr, value: Number | None = None) -> bool:
     """Return whether ``a`` is a constant (equal to ``value``, if given)."""
     if a.op != "const" or isinstance(a.dtype, Bool):
         return False
-    return value is None or constant(a) == value
+    if value is None:
+        return True
+    return a.value == value if isinstance(a.dtype, Float) else constant(a) == value
 
 
 def constant(a: Expr) -> Fraction:
@@ -163,8 +165,11 @@ def _numeric(op: str, operands: Iterable[Operand]) -> list[Expr]:
 
 
 def _exact(a: Expr) -> Exact:
-    assert isinstance(a.dtype, Exact)
-    return a.dtype
+    if isinstance(a.dtype, Exact):
+        return a.dtype
+    raise SpikecError(
+        "SPK0209", a.op, f"a wire of type {a.dtype} is no integer", "Cast and shift integers only"
+    )
 
 
 def _aligned(args: Sequence[Expr]) -> list[Expr]:
@@ -418,12 +423,12 @@ def count(a: Operand, b: Operand, limit: int | None = None) -> Expr:
 
 def remainder(a: Operand, b: Operand, limit: int | None = None) -> Expr:
     """Return a - count(a, b, limit) * b."""
-    x, y = _numeric("remainder", (a, b))
+    x, y = _aligned(_numeric("remainder", (a, b)))
     n = count(x, y, limit)
     result = sub(x, mul(n, y))
     if isinstance(x.dtype, Float):
         return result
-    p, q = (_exact(e) for e in _aligned((x, y)))
+    p, q = _exact(x), _exact(y)
     assert isinstance(n.value, int)
     hi = max(min(p.hi, q.hi - 1), p.hi - n.value * q.lo)
     return bound(result, min(p.lo, 0), hi)

@@ -231,6 +231,8 @@ class Graph:
     def order(self) -> tuple[Population, ...]:
         """Return the populations in the order in which they run within a step.
 
+        Outside cycles a source stands before its target, whatever the delay between them.
+
         Raises:
             SpikecError: SPK0505 when projections without delay form a cycle.
         """
@@ -253,8 +255,13 @@ class Graph:
                 f"cycle without delay: {path}",
                 "Give one projection a delay of at least 1",
             ) from None
+        rank = {name: k for k, name in enumerate(names)}
+        flow.add_edges_from((p.source, p.target) for p in self.projections if p.source in position)
+        cycles = nx.condensation(flow)
+        members = {c: sorted(cycles.nodes[c]["members"], key=rank.__getitem__) for c in cycles}
+        sorting = nx.lexicographical_topological_sort(cycles, key=lambda c: rank[members[c][0]])
         by_name = {p.name: p for p in self.populations}
-        return tuple(by_name[n] for n in names)
+        return tuple(by_name[n] for c in sorting for n in members[c])
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +338,8 @@ class Program:
             return "continuous"
         floats = any(p.synapse.weight.is_float for p in self.graph.projections)
         floats = floats or any(isinstance(i.signal, Float) for i in self.graph.inputs)
-        return "discrete" if floats or not models else "integer"
+        typed = self.graph.projections or any(p.formats for p in self.graph.populations)
+        return "discrete" if floats or not typed else "integer"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -344,12 +352,14 @@ class Trace:
         spikes: On request, what each population sent, by name, in stored units.
         state: On request, the states after each step, by population and state, in stored units.
         counts: By population, spikes sent and saturations met, over the whole batch.
+        inputs: With ``spikes``, what each input sent, (samples, steps, size), in stored units.
     """
 
     outputs: Dict[str, Array]
     spikes: Dict[str, Array]
     state: Dict[str, Dict[str, Array]]
     counts: Dict[str, Dict[str, int]]
+    inputs: Dict[str, Array] = field(default_factory=dict[str, Array])
 
     @property
     def output(self) -> Array:

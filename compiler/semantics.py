@@ -168,7 +168,7 @@ def parse_options(text: str, where: str) -> tuple[str, dict[str, str]]:
     """Split ``name{key=value,...}``.
 
     Raises:
-        SpikecError: SPK0402 when the text has another form.
+        SpikecError: SPK0402 when the text has another form, SPK0408 when a key stands twice.
     """
     match = _CALL.fullmatch(text)
     pairs = [p for p in (match[2] or "").split(",") if p.strip()] if match else []
@@ -177,7 +177,10 @@ def parse_options(text: str, where: str) -> tuple[str, dict[str, str]]:
         raise SpikecError(
             "SPK0402", where, f"'{text}' is not of the form name{{field=value,...}}", "Rewrite it"
         )
-    return match[1], {p[1]: p[2] for p in parsed if p is not None}
+    found = {p[1]: p[2] for p in parsed if p is not None}
+    if len(found) < len(parsed):
+        raise SpikecError("SPK0408", where, f"'{text}' gives one option twice", "Give it once")
+    return match[1], found
 
 
 def typed_replace(base: Any, options: Mapping[str, str], where: str) -> Any:
@@ -218,7 +221,7 @@ def _typed(text: str, kind: Any, where: str) -> Any:
             value = number(text)
             if isfinite(value):
                 return value
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
         wanted = "an integer" if number is int else "a number"
     raise SpikecError("SPK0406", where, f"'{text}' is not {wanted}", "Correct the value")

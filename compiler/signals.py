@@ -20,7 +20,7 @@ from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.events import Clock, Report, grid_events, is_event_list, read_nir_data
 from spikec.compiler.ir import Graph, Input
 from spikec.compiler.npz import MAX_BYTES, read_npy, read_npz
-from spikec.compiler.types import Array
+from spikec.compiler.types import Array, Bool, FixedPoint, Float
 
 Encoding = Literal["constant", "rate", "latency"]
 Readout = Literal["count", "membrane", "first"]
@@ -249,6 +249,27 @@ def _latency(values: Array, steps: int) -> Array:
     return np.asarray(at[:, None] == every)
 
 
+def random_inputs(
+    graph: Graph, samples: int, steps: int, probability: float, seed: int
+) -> dict[str, Array]:
+    """Return random data: spikes of a probability, or values uniform over what an input holds.
+
+    A floating-point input holds any number; it gets 0 to 1.
+    """
+    random = np.random.default_rng(seed)
+    made: dict[str, Array] = {}
+    for node in graph.inputs:
+        numbers = random.random((samples, steps, *node.shape))
+        match node.signal:
+            case Bool():
+                made[node.name] = numbers < probability
+            case FixedPoint(lo=lo, hi=hi, frac=frac):
+                made[node.name] = (lo + numbers * (hi - lo)) * 2.0**-frac * node.scale
+            case Float():
+                made[node.name] = numbers
+    return made
+
+
 # ---------------------------------------------------------------- labels and read-outs
 
 
@@ -338,4 +359,4 @@ def _earliness(sent: Array) -> Array:
     fired = sent > 0
     step = np.argmax(fired, axis=1)
     step[~fired.any(axis=1)] = sent.shape[1]
-    return -step
+    return np.asarray(-step)

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,9 @@ class Simulator:
                     f"Use {' and '.join(RECORDS)}",
                 )
         graph = self.program.graph
-        trace: Trace = self._runner.run(stored_inputs(graph, by_input(graph, inputs)), record)
-        return trace
+        stored = stored_inputs(graph, by_input(graph, inputs))
+        trace: Trace = self._runner.run(stored, record)
+        return replace(trace, inputs=stored) if "spikes" in record else trace
 
 
 def simulate(

@@ -171,7 +171,7 @@ class Conv2d(Synapse):
                 f"weight has shape {self.weight.shape}",
                 "Give (out, in / groups, k0, k1)",
             )
-        out, per_group = self.weight.shape[:2]
+        out, per_group, *kernel = self.weight.shape
         if self.groups < 1 or per_group * self.groups != self.in_shape[0] or out % self.groups:
             raise SpikecError(
                 "SPK0304",
@@ -181,11 +181,11 @@ class Conv2d(Synapse):
                 "in channels must be weight.shape[1] * groups and out a multiple of groups",
             )
         _check_window("conv2d", self.stride, self.padding, self.dilation)
-        if min(self.out_shape) < 1:
+        if min(*self.in_shape, *kernel, *self.out_shape) < 1:
             raise SpikecError(
                 "SPK0306",
                 "conv2d",
-                f"kernel {self.weight.shape[2:]} is larger than the input {self.in_shape}",
+                f"kernel {tuple(kernel)} does not fit the input {self.in_shape}",
                 "Check the input shape and padding",
             )
         _check_bias("conv2d", self.bias, out)
@@ -244,10 +244,10 @@ class Pool2d(Synapse):
         """Check the geometry.
 
         Raises:
-            SpikecError: SPK0305 or SPK0307.
+            SpikecError: SPK0305 or SPK0307; SPK0301 on the bias.
         """
         _check_window("pool2d", self.stride, self.padding, self.kernel)
-        if min(self.out_shape) < 1 or self.weight.shape != ():
+        if min(*self.in_shape, *self.out_shape) < 1 or self.weight.shape != ():
             raise SpikecError(
                 "SPK0307",
                 "pool2d",
@@ -255,6 +255,7 @@ class Pool2d(Synapse):
                 f"{self.in_shape}",
                 "Check the input shape and padding",
             )
+        _check_bias("pool2d", self.bias, self.in_shape[0])
 
     @property
     def in_size(self) -> int:
@@ -284,6 +285,7 @@ class OneToOne(Synapse):
     """Neuron k to neuron k: weight one number, or one per neuron; weight 1 is the identity."""
 
     kind: ClassVar[str] = "one_to_one"
+    storage: ClassVar[str] = "sparse"
     size: int
     weight: Tensor
     bias: Tensor | None = None
@@ -349,7 +351,7 @@ class Sparse(Synapse):
             raise SpikecError(
                 "SPK0309",
                 "sparse",
-                f"{len(ptr) - 1} rows, {idx.size} indices and weights {entries} disagree",
+                f"{ptr.size - 1} rows, {idx.size} indices and weights {entries} disagree",
                 "Give compressed rows as in scipy.sparse.csr_array",
             )
         if idx.size and (idx.min() < 0 or idx.max() >= self.columns):

@@ -13,6 +13,7 @@ import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from math import prod
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin
 
@@ -73,8 +74,11 @@ def synapse_kinds() -> dict[str, type[Synapse]]:
 
 def digest(data: Array) -> str:
     """Return the first 16 hexadecimal digits of the SHA-256 of the numbers."""
-    canonical = np.ascontiguousarray(data, dtype="<f8" if data.dtype.kind == "f" else "<i8")
-    return hashlib.sha256(canonical.tobytes()).hexdigest()[:16]
+    return hashlib.sha256(_canonical(data).tobytes()).hexdigest()[:16]
+
+
+def _canonical(data: Array) -> Array:
+    return np.ascontiguousarray(data, dtype="<f8" if data.dtype.kind == "f" else "<i8")
 
 
 def _data(value: Any) -> Array:
@@ -179,7 +183,8 @@ _TOKEN = re.compile(
     r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<arrow>->)'
     r"|(?P<word>[A-Za-z0-9_.:+-]+)|(?P<mark>[\[\](){}=,*]))"
 )
-_NUMBER = re.compile(r"-?[0-9]+")
+# 62 bits are 19 digits.
+_NUMBER = re.compile(r"-?[0-9]{1,19}")
 _FORMAT = re.compile(r"([^:]+):([^:]+):([^:]+):([^:]+)")
 _ROUNDING: Mapping[str, Rounding] = {r: r for r in ROUNDINGS}
 _OVERFLOW: Mapping[str, Overflow] = {o: o for o in OVERFLOWS}
@@ -217,6 +222,10 @@ class _Line:
         self.position += 1
         return token
 
+    def end(self) -> None:
+        if self.peek():
+            raise self.error(f"'{self.peek()}' is left over")
+
     def string(self) -> str:
         token = self.take()
         try:
@@ -230,7 +239,7 @@ class _Line:
     def integer(self) -> int:
         token = self.take()
         if _NUMBER.fullmatch(token) is None:
-            raise self.error(f"'{token}' is not an integer")
+            raise self.error(f"'{token}' is not an integer of at most 19 digits")
         return int(token)
 
     def number(self) -> float:
@@ -282,8 +291,8 @@ def parse_program(text: str, stored: Mapping[str, Array]) -> Program:
     dt = None if lines[2].peek() == "none" else lines[2].number()
     for line in lines[3:]:
         reader.line(line)
-        if line.peek():
-            raise line.error(f"'{line.peek()}' is left over")
+    for line in lines[1:]:
+        line.end()
     graph = Graph(
         name,
         tuple(reader.nodes),
@@ -462,19 +471,22 @@ class _Reader:
                 "Compile again",
             )
         data = self.stored[name[4:]]
-        if data.size != int(np.prod(shape)) or digest(data) != name[4:]:
+        numbers = data.dtype.kind in "fiub" and all(n >= 0 for n in shape)
+        if not numbers or data.size != prod(shape) or digest(data) != name[4:]:
             raise SpikecError(
                 "SPK0604",
                 f"program text line {line.at_line}",
                 f"array '{name}' has changed",
                 "Compile again",
             )
+        # Integers and floating-point numbers of the same bytes have the same hash.
+        data = _canonical(data).view("<f8" if kind == "f64" else "<i8").reshape(shape)
         if kind == "i64":
-            return data.astype(np.int64).reshape(shape)
+            return data
         scale = self.scale(line)
         if kind == "f64":
-            return Tensor(Tensor.floats(data.reshape(shape)).data, Float(), scale)
-        return Tensor.integers(data.reshape(shape), FixedPoint.parse(kind), scale)
+            return Tensor(Tensor.floats(data).data, Float(), scale)
+        return Tensor.integers(data, FixedPoint.parse(kind), scale)
 
 
 def _fits(value: Any, annotation: Any) -> bool:
@@ -482,7 +494,7 @@ def _fits(value: Any, annotation: Any) -> bool:
     if get_origin(annotation) in (Union, UnionType):
         return any(_fits(value, a) for a in get_args(annotation))
     if get_origin(annotation) is Literal:
-        return value in get_args(annotation)
+        return isinstance(value, str) and value in get_args(annotation)
     if get_origin(annotation) is tuple:
         wanted = get_args(annotation)
         return isinstance(value, tuple) and len(cast(tuple[int, ...], value)) == len(wanted)

@@ -85,6 +85,8 @@ class Recorder:
         """Return the output of a population, values in real units."""
         population, signal = self.program.graph.population(name), self.signals[name]
         sent = self.spikes[name]
+        if population.model().emits == "counts":
+            return sent.astype(np.int64)
         if population.model().emits != "values" or not isinstance(signal, Exact):
             return sent
         return np.ldexp(sent.astype(np.float64), -signal.frac) * population.scale

@@ -73,7 +73,8 @@ class Exact:
     @property
     def width(self) -> int:
         """Least w with -2^(w-1) <= lo and hi <= 2^(w-1) - 1."""
-        return max((-self.lo - 1).bit_length() if self.lo < 0 else 0, self.hi.bit_length()) + 1
+        below, above = (-self.lo - 1 if self.lo < 0 else 0), max(self.hi, 0)
+        return max(below.bit_length(), above.bit_length()) + 1
 
     def __str__(self) -> str:
         """Return ``[lo, hi].frac``."""
@@ -189,17 +190,25 @@ class Tensor:
         """Return a fixed-point tensor of the stored integers ``values``, copied and read-only.
 
         Raises:
-            SpikecError: SPK0104 when a value does not fit ``dtype``.
+            SpikecError: SPK0105 when a value is not an integer, SPK0104 when it does not fit
+                ``dtype``.
         """
-        data = np.array(values, dtype=np.int64)
-        data.setflags(write=False)
-        if data.size and (int(data.min()) < dtype.lo or int(data.max()) > dtype.hi):
+        given = np.asarray(values)
+        whole = given.dtype.kind != "f" or np.isfinite(given) & (given == np.rint(given))
+        if not np.all(whole):
+            raise SpikecError(
+                "SPK0105", "tensor", f"a value for {dtype} is not an integer", "Round the values"
+            )
+        lo, hi = (int(given.min()), int(given.max())) if given.size else (0, 0)
+        if lo < dtype.lo or hi > dtype.hi:
             raise SpikecError(
                 "SPK0104",
                 "tensor",
-                f"values from {data.min()} to {data.max()} do not fit {dtype}",
+                f"values from {lo} to {hi} do not fit {dtype}",
                 f"Use a format that holds {dtype.lo} to {dtype.hi} or more bits",
             )
+        data = np.array(given, dtype=np.int64)
+        data.setflags(write=False)
         return Tensor(data, dtype, scale)
 
 

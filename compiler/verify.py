@@ -1,8 +1,8 @@
 """The invariants of a program, by stage. ``verify`` runs after every pass.
 
 Always: unique valid names, endpoints and ports exist, sizes agree, every number finite, every cycle
-with a delay. From discretize on: no population in seconds. From quantize on: no floating point, and
-no wire, cast or sum that may overflow its type.
+with a delay. From discretize on: no population in seconds, and floating point throughout. From
+quantize on: no floating point, and no wire, cast or sum that may overflow its type.
 """
 
 from collections import Counter
@@ -20,10 +20,12 @@ from spikec.compiler.ir import (
     Projection,
     check_name,
 )
-from spikec.compiler.types import Float, Tensor
+from spikec.compiler.types import FixedPoint, Float, Tensor
 from spikec.compiler.wiring import lanes
 
 STORAGES = ("dense", "sparse", "conv")
+# Engines index the neurons of a population with 32 bits.
+MOST_NEURONS = (1 << 31) - 1
 
 
 def verify(program: Program) -> None:
@@ -56,6 +58,14 @@ def verify_graph(graph: Graph) -> None:
         if not node.shape or min(node.shape) < 1:
             raise SpikecError(
                 "SPK0511", node.name, f"shape {node.shape} is empty", "Give sizes of at least 1"
+            )
+        if node.size > MOST_NEURONS:
+            raise SpikecError(
+                "SPK0531", node.name, f"{node.size} neurons exceed {MOST_NEURONS}", "Split it"
+            )
+        if not (np.isfinite(node.scale) and node.scale > 0):
+            raise SpikecError(
+                "SPK0527", node.name, f"scale {node.scale} is not positive", "Correct the scale"
             )
         if isinstance(node, Population):
             _numbers(node)
@@ -109,6 +119,9 @@ def _names(graph: Graph) -> None:
             )
     if not graph.outputs:
         raise SpikecError("SPK0514", graph.name or "graph", "there is no output", "Add an Output")
+    if not graph.inputs:
+        # The length of a run is that of its input.
+        raise SpikecError("SPK0528", graph.name or "graph", "there is no input", "Add an Input")
 
 
 def _numbers(population: Population) -> None:
@@ -174,10 +187,11 @@ def _projection(graph: Graph, p: Projection) -> None:
 
 
 def verify_graph_types(graph: Graph, integer: bool) -> None:
-    """Check the stage: build every equation, and in integers find no floating point.
+    """Check the stage: all is floating point, or all is integer; build every equation.
 
     Raises:
-        SpikecError: SPK0523 on a number that is still floating point; errors of ``lanes``.
+        SpikecError: SPK0523 on a number that is still floating point, SPK0529 on one that is not
+            any more; errors of ``lanes``.
     """
     if integer:
         for where, is_float in _kinds(graph):
@@ -185,6 +199,11 @@ def verify_graph_types(graph: Graph, integer: bool) -> None:
                 raise SpikecError(
                     "SPK0523", where, "is still floating point in an integer program", "Quantize it"
                 )
+    else:
+        for where in _fixed(graph):
+            raise SpikecError(
+                "SPK0529", where, "is fixed point in a floating-point program", "Quantize the rest"
+            )
     for name in lanes(graph):
         if integer:
             _initial_values(graph.population(name))
@@ -195,7 +214,7 @@ def _initial_values(population: Population) -> None:
     for state in population.model().states:
         initial, form = population.model().initial(state), population.formats[state].type
         lo, hi = int(initial.data.min()), int(initial.data.max())
-        wrong_point = initial.data.any() and initial.frac != form.frac
+        wrong_point = initial.data.any() and (initial.is_float or initial.frac != form.frac)
         if wrong_point or lo < form.lo or hi > form.hi:
             raise SpikecError(
                 "SPK0524",
@@ -215,4 +234,15 @@ def _kinds(graph: Graph) -> list[tuple[str, bool]]:
         for name, tensor in population.model().parameters().items():
             # A scalar such as gain 1 stands for its exact dyadic value.
             listed.append((f"{population.name}.{name}", tensor.is_float and tensor.data.size > 1))
+        for state in population.model().states:
+            listed.append((f"{population.name}.{state}", state not in population.formats))
     return listed
+
+
+def _fixed(graph: Graph) -> list[str]:
+    """Return what has a format of its own."""
+    listed = [i.name for i in graph.inputs if isinstance(i.signal, FixedPoint)]
+    for p in graph.projections:
+        listed += [] if p.synapse.weight.is_float else [f"{p} weight"]
+        listed += [] if p.synapse.bias is None or p.synapse.bias.is_float else [f"{p} bias"]
+    return listed + [p.name for p in graph.populations if p.formats]

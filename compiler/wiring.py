@@ -12,6 +12,7 @@ import numpy as np
 from spikec.compiler.equation import Lane, lower
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Graph, Population, Projection
+from spikec.compiler.synapses import Synapse, replace_data
 from spikec.compiler.types import WIRE_BITS, Array, Bool, Exact, FixedPoint, Float
 
 Signal = Float | Bool | Exact
@@ -21,7 +22,8 @@ def lanes(graph: Graph) -> Mapping[str, Lane]:
     """Return the typed equation of every population, by name, in the order of a step.
 
     Raises:
-        SpikecError: SPK0508 when a signal has no static bound; errors of ops with the population.
+        SpikecError: SPK0508 when a signal has no static bound, SPK0530 when a model sends something
+            else than it declares; errors of ops with the population.
     """
     known: dict[str, Signal] = {i.name: input_type(i.signal) for i in graph.inputs}
     made: dict[str, Lane] = {}
@@ -29,7 +31,13 @@ def lanes(graph: Graph) -> Mapping[str, Lane]:
         fixed = _static_type(population)
         if fixed is not None:
             known[population.name] = fixed
-    for population in graph.order():
+    order = graph.order()
+    pending = list(order)
+    while pending:
+        # Delays let a source run later in the step than its target; its type must come first.
+        ready = (p for p in pending if all(q.source in known for q in graph.into(p.name)))
+        population = next(ready, pending[0])
+        pending.remove(population)
         try:
             ports = {
                 port: port_type(graph, population, port, known) for port in population.model().ports
@@ -38,8 +46,15 @@ def lanes(graph: Graph) -> Mapping[str, Lane]:
         except SpikecError as error:
             raise error.at(population.name) from None
         made[population.name] = lane
-        known.setdefault(population.name, lane.output.dtype)
-    return made
+        declared = known.setdefault(population.name, lane.output.dtype)
+        if not _holds(declared, lane.output.dtype):
+            raise SpikecError(
+                "SPK0530",
+                population.name,
+                f"{population.neuron.kind} sends {lane.output.dtype}, not {declared}",
+                "Correct the model's output, or what it emits",
+            )
+    return {p.name: made[p.name] for p in order}
 
 
 def source_types(graph: Graph, made: Mapping[str, Lane]) -> Mapping[str, Signal]:
@@ -71,6 +86,14 @@ def _static_type(population: Population) -> Signal | None:
     return Exact(0, limit, 0) if limit else None
 
 
+def _holds(declared: Signal, sent: Signal) -> bool:
+    """Return whether a wire of one type is what a signal of another promises."""
+    if isinstance(declared, Exact) and isinstance(sent, Exact):
+        inside = declared.lo <= sent.lo and sent.hi <= declared.hi
+        return inside and declared.frac == sent.frac
+    return declared == sent
+
+
 def port_type(
     graph: Graph, population: Population, port: str, known: Mapping[str, Signal]
 ) -> Exact | Float:
@@ -95,16 +118,22 @@ def port_type(
     low: Array = np.zeros(population.size)
     high: Array = np.zeros(population.size)
     frac = port_frac(arriving, known)
+    largest: Array = np.zeros(population.size)
     for p in arriving:
         lo, hi = _fan_in(p, known, frac)
         low, high = low + lo, high + hi
-    if max(np.abs(low).max(), np.abs(high).max()) >= float(1 << (WIRE_BITS - 1)):
+        largest = largest + np.maximum(np.abs(lo), np.abs(hi))
+    # By magnitudes, since the biases of two projections may cancel what int64 does not hold.
+    if not largest.max() < float(1 << (WIRE_BITS - 1)):
         raise SpikecError(
             "SPK0509",
             port,
             f"the summed input may need more than {WIRE_BITS} bits",
             "Use fewer bits for weights or inputs",
         )
+    # Sums below 53 bits are exact in float64; wider ones are widened by the possible rounding.
+    slack = np.where(largest < 2.0**52, 0.0, len(arriving) * 2.0**12)
+    low, high = low - slack, high + slack
     return Exact(int(low.min()), int(high.max()), frac)
 
 
@@ -132,22 +161,31 @@ def product_frac(projection: Projection, known: Mapping[str, Signal]) -> int:
 
 
 def _fan_in(projection: Projection, known: Mapping[str, Signal], frac: int) -> tuple[Array, Array]:
-    """Return least and greatest contribution per target neuron, in units of 2^-frac.
-
-    Sums of up to 62 bits are kept in float64; below 53 bits they are exact, above they are
-    rounded, so a wide result is widened by its possible rounding error.
-    """
+    """Return least and greatest contribution per target neuron, in units of 2^-frac."""
     signal = known[projection.source]
     lo, hi = (signal.lo, signal.hi) if isinstance(signal, Exact) else (0, 1)
     lo, hi = min(lo, 0), max(hi, 0)
-    negative, positive = (b.astype(np.float64) for b in projection.synapse.sum_bounds())
-    shift = 2.0 ** (frac - product_frac(projection, known))
-    low = (positive * lo + negative * hi) * shift
-    high = (positive * hi + negative * lo) * shift
+    negative, positive = _sum_bounds(projection.synapse)
+    shift = frac - product_frac(projection, known)
     bias = projection.synapse.bias
     vector = projection.synapse.bias_vector()
-    if bias is not None and vector is not None:
-        aligned = vector * 2.0 ** (frac - bias.frac)
-        low, high = low + aligned, high + aligned
-    slack = np.where(np.maximum(abs(low), abs(high)) < 2.0**52, 0.0, 2.0**12)
-    return low - slack, high + slack
+    # What a shift takes out of float64 is infinite, or no number, and refused with the sum.
+    with np.errstate(over="ignore", invalid="ignore"):
+        low = np.ldexp(positive * lo + negative * hi, shift)
+        high = np.ldexp(positive * hi + negative * lo, shift)
+        if bias is not None and vector is not None:
+            aligned = np.ldexp(vector.astype(np.float64), frac - bias.frac)
+            low, high = low + aligned, high + aligned
+    return low, high
+
+
+def _sum_bounds(synapse: Synapse) -> tuple[Array, Array]:
+    """Return the sums of negative and of positive weights, as float64."""
+    weights = synapse.weight.data
+    if int(np.abs(weights).max(initial=0)) * synapse.in_size >= 1 << WIRE_BITS:
+        # In int64 such sums could wrap unseen.
+        low, high = replace_data(synapse, weights.astype(np.float64)).sum_bounds()
+        if max(-low.min(), high.max()) >= float(1 << (WIRE_BITS - 1)):
+            return low, high
+    low, high = synapse.sum_bounds()
+    return low.astype(np.float64), high.astype(np.float64)

@@ -1,9 +1,15 @@
 """Shared fixtures."""
 
+import importlib
 import os
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from spikec.compiler.signals import encode
+from spikec.compiler.types import Array
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +19,26 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}; set SPIKEC_DATA to the folder that holds them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def recordings(data: Path) -> tuple[Array, Array]:
+    """Return the 100 N-MNIST test recordings (samples, 350, 2, 34, 34) and their labels."""
+    with np.load(data / "nmnist" / "nmnist_small_1000_100.npz") as file:
+        sample = np.repeat(np.arange(100), file["test_n"])
+        spikes = np.zeros((100, 350, 2, 34, 34), dtype=bool)
+        at = (sample, file["test_t_us"] // 1000, file["test_p"], file["test_yaddr"], file["test_x"])
+        spikes[at] = True
+        return spikes, file["test_y"].astype(np.int64)
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[Array, Array]:
+    """Return the 540 held-out digits as spikes (samples, 16, 64), and their labels."""
+    datasets: Any = importlib.import_module("sklearn.datasets")
+    selection: Any = importlib.import_module("sklearn.model_selection")
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    _, held_out, _, wanted = selection.train_test_split(
+        pixels / 16, labels, test_size=0.3, random_state=0, stratify=labels
+    )
+    return encode(held_out, "latency", 16, 0), wanted

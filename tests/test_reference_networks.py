@@ -1,6 +1,5 @@
 """The networks of reference_results.md: a spiking CNN on N-MNIST and two recurrent braille nets."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 import spikec
 from sizes import evidence, size
 from spikec.compiler.compare import compare
-from spikec.compiler.signals import encode
 from spikec.compiler.types import Array
 
 ONE_SPIKE = "sinabs{max_spikes=1,compare=gt,lower_clip=none"
@@ -19,17 +17,6 @@ CNN_RULES = [
     ("subtract", ONE_SPIKE + "}", 99, 97, (543741, 1177603, 929951, 755080, 39924)),
     ("sinabs", "sinabs", 96, None, None),
 ]
-
-
-@pytest.fixture(scope="module")
-def recordings(data: Path) -> tuple[Array, Array]:
-    """Return the 100 N-MNIST test recordings (samples, 350, 2, 34, 34) and their labels."""
-    with np.load(data / "nmnist" / "nmnist_small_1000_100.npz") as file:
-        sample = np.repeat(np.arange(100), file["test_n"])
-        spikes = np.zeros((100, 350, 2, 34, 34), dtype=bool)
-        at = (sample, file["test_t_us"] // 1000, file["test_p"], file["test_yaddr"], file["test_x"])
-        spikes[at] = True
-        return spikes, file["test_y"].astype(np.int64)
 
 
 def correct(trace: spikec.Trace, labels: Array) -> int:
@@ -126,15 +113,9 @@ def test_braille_at_a_millisecond_is_refused(data: Path) -> None:
     )
 
 
-def test_bundled_digits() -> None:
+def test_bundled_digits(digits: tuple[Array, Array]) -> None:
     """The bundled network classifies 531 of the 540 held-out digits, and at least 528 at 8 bits."""
-    datasets: Any = importlib.import_module("sklearn.datasets")
-    selection: Any = importlib.import_module("sklearn.model_selection")
-    pixels, labels = datasets.load_digits(return_X_y=True)
-    _, held_out, _, wanted = selection.train_test_split(
-        pixels / 16, labels, test_size=0.3, random_state=0, stratify=labels
-    )
-    spikes = encode(held_out, "latency", 16, 0)
+    spikes, wanted = digits
     graph = spikec.load("digits", dt=1e-3)
     trace = spikec.simulate(spikec.compile(graph), spikes)
     assert correct(trace, wanted) == 531

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any, TypeVar, cast
 
@@ -17,6 +18,7 @@ import numba as _numba
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _njit: Any = cast(Any, _numba).njit
+_loading = Lock()
 
 
 def compiled(function: Function) -> Function:
@@ -33,16 +35,17 @@ def cache_folder() -> Path:
 def load_source(source: str) -> ModuleType:
     """Return the module of a generated source, compiled at most once per content."""
     name = "spikec_kernel_" + hashlib.sha256(source.encode()).hexdigest()[:32]
-    if name in sys.modules:
-        return sys.modules[name]
-    path = _stored(name, source)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+    with _loading:
+        if name in sys.modules:
+            return sys.modules[name]
+        path = _stored(name, source)
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module
 
 
 def _stored(name: str, source: str) -> Path:

@@ -121,6 +121,7 @@ class _Run:
         recorder: Recorder,
     ) -> None:
         self.machine, self.inputs, self.samples, self.steps = machine, inputs, samples, steps
+        self.last = steps + max((u.start for u in machine.units), default=0)
         self.batch = samples.stop - samples.start
         self.counts = {u.name: {"spikes": 0, "saturations": 0} for u in machine.units}
         self.sent: dict[str, list[tuple[Array, Array, Array]]] = {}
@@ -137,19 +138,18 @@ class _Run:
             ]
             for u in machine.units
         }
-        last = steps + max((u.start for u in machine.units), default=0)
-        for step in range(last):
+        for step in range(self.last):
             self._step(step, recorder)
 
     def _ring(self, name: str, size: int, dtype: Any) -> list[tuple[Array, Array, Array]]:
-        """Return (value, index, count) for as many steps as a delay can reach back."""
+        """Return (value, index, count) for as many steps of the run as a delay can reach back."""
         return [
             (
                 np.zeros((self.batch, size), dtype),
                 np.zeros((self.batch, size), np.int32),
                 np.zeros(self.batch, np.int64),
             )
-            for _ in range(self.machine.reach[name])
+            for _ in range(min(self.machine.reach[name], self.last))
         ]
 
     def _step(self, step: int, recorder: Recorder) -> None:

@@ -142,7 +142,9 @@ class _Names:
             case "align", int(k):
                 return f"np.int64({a[0]}) << {k}"
             case "abs", _:
-                return f"abs({a[0]})"
+                # The magnitude of the least int32 is not an int32.
+                wide = isinstance(node.dtype, Exact) and node.dtype.width > 32
+                return f"abs(np.int64({a[0]}))" if wide else f"abs({a[0]})"
             case (("min" | "max"), _):
                 return f"{op}({a[0]}, {a[1]})"
             case "where", _:
@@ -186,9 +188,6 @@ def _wrap(x: str, bits: int, signed: bool) -> str:
 def _count(node: Expr, a: list[str]) -> str:
     quotient = f"{a[0]} // {a[1]}"
     if isinstance(node.dtype, Float):
-        quotient = f"math.floor({a[0]} / {a[1]})"
-        most = "" if node.value is None else f"{float(str(node.value))}"
-        return (
-            f"min(max(float({quotient}), 0.0), {most})" if most else f"max(float({quotient}), 0.0)"
-        )
+        counted = f"max(np.floor({a[0]} / {a[1]}), 0.0)"
+        return counted if node.value is None else f"min({counted}, {float(str(node.value))})"
     return f"min(max({quotient}, 0), {node.value})"

@@ -43,7 +43,7 @@ def load_nir(source: object, semantics: Semantics, dt: float | None = None) -> G
         dt: Step in seconds; None where ``semantics`` implies one.
 
     Raises:
-        SpikecError: SPK1001 to SPK1057, or what ``verify_graph`` finds.
+        SpikecError: SPK1001 to SPK1058, or what ``verify_graph`` finds.
     """
     file = read_nir(source)
     found: list[Finding] = []

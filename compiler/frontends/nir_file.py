@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from spikec.compiler.errors import SpikecError, one_line
+from spikec.compiler.frontends.hdf5_text import TextReader
 from spikec.compiler.frontends.nir_raw import (
-    MAX_TEXT,
     RawNode,
     missing,
     numeric,
@@ -62,11 +62,10 @@ def _read_file(path: Path) -> NirSource:
     _limit_size(str(path), path.stat().st_size)
     if not h5py.is_hdf5(path):
         raise SpikecError("SPK1018", str(path), "is not a HDF5 file", "Give a .nir file")
-    with path.open("rb") as stream:
+    with path.open("rb") as stream, h5py.File(path, "r") as file:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    with h5py.File(path, "r") as file:
-        limits = _Limits()
-        version = _read_text(_dataset(file, "version", "version"), "version")
+        limits = _Limits(TextReader(stream, file))
+        version = _read_text(_dataset(file, "version", "version"), "version", limits)
         node = _member(file, "node", "node")
         if node is None:
             raise missing("node")
@@ -80,8 +79,9 @@ def _read_file(path: Path) -> NirSource:
 
 @dataclass(slots=True)
 class _Limits:
-    """What a file may still use up."""
+    """What a file has used up, and what reads its texts."""
 
+    texts: TextReader
     numbers: int = 0
     nodes: int = 0
 
@@ -121,7 +121,7 @@ class _Group:
         if not isinstance(self.group, h5py.Group):
             raise _wrong_kind(where, "group")
         dataset = _dataset(self.group, "type", f"{where}.type")
-        return None if dataset is None else _read_text(dataset, f"{where}.type")
+        return None if dataset is None else _read_text(dataset, f"{where}.type", self.limits)
 
     def field(self, name: str, where: str) -> Array | str | None:
         """Return a field; only a padding may be text."""
@@ -129,7 +129,7 @@ class _Group:
         if dataset is None:
             return None
         if name == "padding" and h5py.check_string_dtype(dataset.dtype) is not None:
-            return _read_text(dataset, where)
+            return _read_text(dataset, where, self.limits)
         # A chunk is decompressed whole, and may be declared larger than its dataset.
         self.limits.count_numbers(where, max(dataset.size, prod(dataset.chunks or ())))
         return np.asarray(numeric(where, dataset)[()])
@@ -150,11 +150,7 @@ class _Group:
             yield name, _Group(_member(nodes, name, f"{where}.{name}"), self.limits)
 
     def edges(self, where: str) -> tuple[tuple[str, str], ...]:
-        """Return the edges, read row by row.
-
-        Each name is a reference into a heap, and many may share one long text, so reading all
-        rows at once could take far more memory than the file has.
-        """
+        """Return the edges."""
         dataset = _dataset(self.group, "edges", where)
         if dataset is None:
             raise missing(where)
@@ -168,16 +164,15 @@ class _Group:
                 f"{dataset.dtype} of shape {dataset.shape} are not pairs of names",
                 "Write the file again",
             )
-        if dataset.shape[0] > MAX_EDGES or (text.length or 0) > MAX_TEXT:
+        if dataset.shape[0] > MAX_EDGES:
             raise SpikecError(
                 "SPK1014",
                 where,
-                f"{dataset.shape[0]} edges of {text.length or 'any'} characters exceed the limits "
-                f"of {MAX_EDGES} and {MAX_TEXT}",
+                f"{dataset.shape[0]} edges are more than {MAX_EDGES}",
                 "Split the model",
             )
-        rows = (dataset[k] for k in range(dataset.shape[0]))
-        return tuple((_decoded(a), _decoded(b)) for a, b in rows)
+        names = self.limits.texts.read(dataset, where)
+        return tuple(zip(names[::2], names[1::2], strict=True))
 
     def count_node(self, where: str) -> None:
         """Count a node."""
@@ -224,24 +219,17 @@ def _wrong_kind(where: str, wanted: str) -> SpikecError:
     return SpikecError("SPK1006", where, f"is not a HDF5 {wanted}", "Write the file again")
 
 
-def _read_text(dataset: Any, where: str) -> str:
-    """Return one text of a moderate length.
+def _read_text(dataset: Any, where: str, limits: _Limits) -> str:
+    """Return one text.
 
     Raises:
         SpikecError: SPK1003 when it is missing, SPK1012 when it is anything else.
     """
     if dataset is None:
         raise missing(where)
-    text = h5py.check_string_dtype(dataset.dtype)
-    if text is not None and dataset.size == 1 and (text.length or 0) <= MAX_TEXT:
-        return _decoded(np.asarray(dataset[()]).reshape(-1)[0])
-    raise SpikecError("SPK1012", where, "is not one short text", "Write the file again")
-
-
-def _decoded(value: bytes | str) -> str:
-    """Return the start of a text; what is cut off could not be a name anyway."""
-    cut = value[: MAX_TEXT + 1]
-    return cut.decode("utf-8", "replace") if isinstance(cut, bytes) else cut
+    if dataset.size != 1 or h5py.check_string_dtype(dataset.dtype) is None:
+        raise SpikecError("SPK1012", where, "is not one text", "Write the file again")
+    return limits.texts.read(dataset, where)[0]
 
 
 # ---------------------------------------------------------------- from memory

@@ -1,0 +1,334 @@
+"""The command line. Options and exit codes are here, the work is in ``cli_tasks``.
+
+Exit codes: 0 done; 1 a finding or an error in model, data or options; 2 wrong usage; 130 Ctrl-C.
+"""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from spikec.compiler import cli_tasks as tasks
+from spikec.compiler.cli_report import Report, write, write_error
+from spikec.compiler.errors import SpikecError, one_line
+from spikec.compiler.signals import Encoding, Readout
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+app = typer.Typer(
+    name="spikec",
+    help="Compile spiking networks to neuromorphic hardware, exactly.",
+    epilog="Every command takes --json, for one JSON object on stdout, and --debug.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=HELP,
+)
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A .nir file, module:attribute, or the name of a bundled model."
+    ),
+]
+Build = Annotated[Path, typer.Argument(metavar="BUILD", help="A folder written by spikec compile.")]
+Dt = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Step, for models in continuous time."),
+]
+Meaning = Annotated[
+    str | None,
+    typer.Option(
+        "--semantics",
+        metavar="NAME",
+        help="Whose convention the file follows: nir, snntorch, norse, sinabs, ..., with fields "
+        "changed as in sinabs{max_spikes=1,reset=zero}.",
+    ),
+]
+Target = Annotated[str, typer.Option("--target", "-t", metavar="NAME", help="See spikec targets.")]
+PipelineText = Annotated[
+    str | None,
+    typer.Option("--pipeline", metavar="PASSES", help="In place of the target's own."),
+]
+Calibration = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Input data on which ranges are measured."),
+]
+InputFile = Annotated[
+    Path,
+    typer.Option(
+        "--input", "-i", metavar="FILE", help="Data: .npy, .npz, an event list, or NIRData."
+    ),
+]
+Encode = Annotated[Encoding | None, typer.Option(help="Turn real values into a signal.")]
+Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of steps.")]
+Seed = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Of what is random; 0 if not given.")
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Classes, one per sample: .npy, or 'labels' in a .npz."),
+]
+BackendName = Annotated[str, typer.Option(metavar="NAME", help="Where to run: cpu or reference.")]
+
+# ``main`` reads these two from the arguments themselves, since a wrong usage, which leaves nothing
+# parsed, is reported in the same form.
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks of errors.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"spikec {version('spikec')}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
+    debug: Annotated[bool, typer.Option("--debug", hidden=True)] = False,
+) -> None:
+    """Take the options that stand before the command."""
+
+
+@app.command()
+def check(
+    model: Model,
+    target: Target = "cpu",
+    dt: Dt = None,
+    semantics: Meaning = None,
+    pipeline: PipelineText = None,
+    calibration: Calibration = None,
+    encode: Encode = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> Report:
+    """Tell whether a model fits a target, and if not, what does not."""
+    _need(calibration, "--calibration", {"--encode": encode, "--steps": steps, "--seed": seed})
+    data = tasks.Data(calibration, encode, steps, seed)
+    return tasks.check(tasks.Source(model, dt, semantics), target, pipeline, data)
+
+
+@app.command()
+def show(
+    model: Annotated[str, typer.Argument(metavar="MODEL|BUILD", help="A model or a build.")],
+    dt: Dt = None,
+    semantics: Meaning = None,
+    equations: Annotated[
+        bool, typer.Option("--equations", help="Each population's equation too.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> Report:
+    """Print a model or a build as text."""
+    return tasks.show(tasks.Source(model, dt, semantics), equations)
+
+
+@app.command("compile")
+def compile_command(
+    model: Model,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="BUILD", help="The folder to write.")
+    ],
+    target: Target = "cpu",
+    dt: Dt = None,
+    semantics: Meaning = None,
+    pipeline: PipelineText = None,
+    calibration: Calibration = None,
+    labels: Labels = None,
+    encode: Encode = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    dump_ir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the text after every pass.")
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> Report:
+    """Compile a model for a target into a build folder."""
+    options = {"--encode": encode, "--steps": steps, "--seed": seed, "--labels": labels}
+    _need(calibration, "--calibration", options)
+    data = tasks.Data(calibration, encode, steps, seed, labels)
+    source = tasks.Source(model, dt, semantics)
+    return tasks.compile_model(source, target, output, pipeline, data, dump_ir)
+
+
+@app.command()
+def simulate(
+    build: Build,
+    data: InputFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the outputs to this .npz."),
+    ] = None,
+    record: Annotated[
+        str, typer.Option(metavar="spikes,state", help="Write these of every population too.")
+    ] = "",
+    encode: Encode = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    labels: Labels = None,
+    readout: Annotated[
+        Readout | None, typer.Option(help="How an output is a class; count if there are labels.")
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the first sample: .png, .pdf or .svg."),
+    ] = None,
+    backend: BackendName = "cpu",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> Report:
+    """Run a build on data."""
+    given = tasks.Data(data, encode, steps, seed, labels)
+    wanted = tuple(part.strip() for part in record.split(",") if part.strip())
+    return tasks.simulate(build, given, output, wanted, backend, readout, plot)
+
+
+@app.command()
+def verify(
+    build: Build,
+    data: Annotated[
+        Path | None,
+        typer.Option("--input", "-i", metavar="FILE", help="Data; random if not given."),
+    ] = None,
+    against: Annotated[
+        str, typer.Option(metavar="NAME", help="The backend that is taken as right.")
+    ] = "reference",
+    backend: BackendName = "cpu",
+    encode: Encode = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> Report:
+    """Run a build on two backends: equal, or the first difference."""
+    _need(data, "--input", {"--encode": encode})
+    return tasks.verify(build, tasks.Data(data, encode, steps, seed), against, backend)
+
+
+@app.command()
+def targets(as_json: Json = False, debug: Debug = False) -> Report:
+    """List the targets."""
+    return tasks.targets()
+
+
+@app.command()
+def models(as_json: Json = False, debug: Debug = False) -> Report:
+    """List the models that come with spikec."""
+    return tasks.models()
+
+
+def _need(given: Path | None, name: str, options: Mapping[str, object]) -> None:
+    """Refuse options that would have no effect.
+
+    Raises:
+        BadParameter: When one is set and ``given`` is not.
+    """
+    for option, value in options.items():
+        if given is None and value is not None:
+            raise typer.BadParameter(f"it has no effect without {name}", param_hint=option)
+
+
+# ---------------------------------------------------------------- running a command
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command, print what it tells, and return the exit code."""
+    as_json, debug = "--json" in arguments, "--debug" in arguments
+    _clean_up_when_terminated()
+    try:
+        return _run(list(arguments), as_json)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read has seen enough; nothing more can be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _tell(error, as_json)
+
+
+def _run(arguments: list[str], as_json: bool) -> int:
+    command: Any = typer.main.get_command(app)
+    try:
+        result: Any = command.main(args=arguments, prog_name="spikec", standalone_mode=False)
+    except typer.Abort:
+        return 130
+    code: int = result if isinstance(result, int) else 0
+    if isinstance(result, Report):
+        write(result, as_json)
+        code = result.code
+    sys.stdout.flush()
+    return code
+
+
+def _tell(error: Exception, as_json: bool) -> int:
+    """Print an error as one line and return the exit code."""
+    # typer brings click along under a name of its own; its usage errors are BadParameter's base.
+    usage: Any = typer.BadParameter.__mro__[1]
+    if isinstance(error, usage):
+        return _tell_usage(error, as_json)
+    if isinstance(error, SpikecError):
+        write_error(error, as_json, error.code)
+        return 1
+    if isinstance(error, MemoryError):
+        told = SpikecError("", "spikec", "there is not enough memory", "Use less data at once")
+    else:
+        told = SpikecError(
+            "",
+            "internal error",
+            f"{type(error).__name__}: {one_line(str(error))[:200]}",
+            "This is a bug in spikec, please report it; use --debug for the traceback",
+        )
+    write_error(told, as_json, "internal")
+    return 1
+
+
+def _tell_usage(error: Any, as_json: bool) -> int:
+    """Print a usage error as one line with a hint."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.message, file=sys.stderr)
+        return 2
+    path = error.ctx.command_path if error.ctx else "spikec"
+    message = " ".join(error.format_message().replace("Value error, ", "").split())
+    problem, _, remedy = message.partition(" Did you mean ")
+    nearest: Sequence[str] = getattr(error, "possibilities", None) or ()
+    if nearest:
+        problem, remedy = error.message, f"{nearest[0]}?"
+    remedy = f"Did you mean {remedy}" if remedy else f"See {path} --help"
+    problem = problem[:1].lower() + problem[1:].rstrip(".")
+    write_error(SpikecError("", path, problem, remedy), as_json, "usage")
+    return 2
+
+
+def _clean_up_when_terminated() -> None:
+    """Turn SIGTERM into an exit, so that temporary files are removed on the way."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, leave)

@@ -1,0 +1,397 @@
+"""What the commands do: each function does the work of one and returns its report."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from spikec.compiler import compare as comparing
+from spikec.compiler.artifact import MANIFEST, emit, open_folder
+from spikec.compiler.cli_report import Bar, Block, Findings, Report, Table
+from spikec.compiler.disk import restore, whole_file
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.expr import describe
+from spikec.compiler.frontends import load
+from spikec.compiler.ir import Graph, Program, Trace
+from spikec.compiler.npz import BatchWriter
+from spikec.compiler.pipeline import compile_graph
+from spikec.compiler.plot import raster
+from spikec.compiler.signals import check_labels, random_inputs, read_inputs, read_labels, read_out
+from spikec.compiler.simulator import Simulator, find_backend
+from spikec.compiler.target import load_target, target_names
+from spikec.compiler.text import print_program
+from spikec.compiler.types import Array
+from spikec.compiler.wiring import lanes
+
+# What verify runs on where the user gives no input.
+SAMPLES, STEPS, PROBABILITY, SEED = 8, 50, 0.2, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model as the command line names it."""
+
+    model: str
+    dt: float | None
+    semantics: str | None
+
+    def load(self) -> Graph:
+        """Return the graph; what the user's own module prints is no data of ours."""
+        with redirect_stdout(sys.stderr):
+            return load(self.model, self.dt, self.semantics)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Input data as the command line names them."""
+
+    path: Path | None
+    encoding: str | None
+    steps: int | None
+    seed: int | None
+    labels: Path | None = None
+
+    def read(self, graph: Graph, findings: Findings) -> dict[str, Array]:
+        """Return the inputs of a network."""
+        assert self.path is not None
+        chosen = self.encoding, self.steps, self.seed or 0
+        return read_inputs(self.path, graph, graph.dt, *chosen, report=findings.tell)
+
+    def read_labels(self, inputs: Mapping[str, Array]) -> Array | None:
+        """Return the labels, if there are any, one for each sample of ``inputs``."""
+        if self.labels is None:
+            return None
+        labels = read_labels(self.labels)
+        for data in list(inputs.values())[:1]:
+            check_labels(labels, len(data))
+        return labels
+
+
+# ---------------------------------------------------------------- check and compile
+
+
+def check(source: Source, target: str, pipeline: str | None, data: Data) -> Report:
+    """Compile in memory and ask the target's backend."""
+    findings = Findings()
+    program = _compile(source, target, pipeline, data, findings, None)
+    misfits = find_backend(load_target(target).backend).supports(program)
+    verdict = f"does not fit {target}" if misfits else f"fits {target}"
+    line = f"{program.graph.name} {verdict}: {_sizes(program)}"
+    shown = {"fits": not misfits, "program": _figures(program)}
+    findings.tell(*misfits)
+    return Report(shown, [line], findings, code=1 if misfits else 0)
+
+
+def compile_model(
+    source: Source,
+    target: str,
+    output: Path,
+    pipeline: str | None,
+    data: Data,
+    dump: Path | None,
+) -> Report:
+    """Compile and write the build, unless something does not fit."""
+    findings = Findings()
+    program = _compile(source, target, pipeline, data, findings, dump)
+    misfits = find_backend(load_target(target).backend).supports(program)
+    if misfits:
+        lines = [f"{program.graph.name} does not fit {target}; nothing is written"]
+        findings.tell(*misfits)
+        return Report({"program": _figures(program)}, lines, findings, code=1)
+    artifact = emit(program, output)
+    size = sum((output / name).stat().st_size for name in artifact.files)
+    blocks: list[Block] = [f"{program.graph.name} for {target}: {_sizes(program)}"]
+    blocks += _quantization(program)
+    blocks += [f"build  {output}  ({len(artifact.files)} files, {_bytes(size)})"]
+    shown = {
+        "build": str(output),
+        "files": list(artifact.files),
+        "program": _figures(program),
+        "reports": program.reports,
+    }
+    return Report(shown, blocks, findings)
+
+
+def _compile(
+    source: Source,
+    target: str,
+    pipeline: str | None,
+    data: Data,
+    findings: Findings,
+    dump: Path | None,
+) -> Program:
+    graph = source.load()
+    findings.tell(*graph.findings)
+    inputs = data.read(graph, findings) if data.path else None
+    labels = data.read_labels(inputs or {})
+
+    def observe(name: str, program: Program) -> None:
+        if dump is not None:
+            with whole_file(dump / f"{name}.txt") as temporary:
+                temporary.write_text(print_program(program), encoding="utf-8")
+
+    with Bar() as bar:
+        program = compile_graph(
+            graph, target, inputs, labels, pipeline, progress=bar, observe=observe
+        )
+    findings.tell(*program.graph.findings)
+    return program
+
+
+def _figures(program: Program) -> dict[str, Any]:
+    graph = program.graph
+    return {
+        "name": graph.name,
+        "target": program.target,
+        "pipeline": program.passes,
+        "stage": program.stage,
+        "dt_s": graph.dt,
+        "latency_steps": program.latency,
+        "populations": {p.name: p.size for p in graph.populations},
+        "projections": len(graph.projections),
+        "weights": sum(p.synapse.weight.data.size for p in graph.projections),
+        "metadata": dict(graph.metadata),
+    }
+
+
+def _sizes(program: Program) -> str:
+    shown = _figures(program)
+    neurons = sum(shown["populations"].values())
+    latency = f", latency {program.latency} steps" if program.latency else ""
+    kind = "integers" if program.stage == "integer" else "floating point"
+    return (
+        f"{len(shown['populations'])} populations, {neurons:,} neurons, "
+        f"{shown['projections']} projections, {shown['weights']:,} weights, {kind}{latency}"
+    )
+
+
+def _bytes(size: int) -> str:
+    return f"{size:,} bytes" if size < 10_000 else f"{size / 1000:,.0f} kB"
+
+
+def _quantization(program: Program) -> list[Block]:
+    """Return what quantize found out, by population."""
+    report = program.reports.get("quantize")
+    if not report:
+        return []
+    agreement: Mapping[str, Mapping[str, Any]] = report.get("agreement", {})
+    header = ("population", "state", "bound")
+    measured = ("SQNR dB", "spikes float", "integer", "agreement", "saturations")
+    rows: list[tuple[str, ...]] = []
+    for name, row in report["populations"].items():
+        seen = agreement.get(name, {})
+        noise = seen.get("sqnr_db")
+        figures = (
+            "-" if noise is None else f"{noise:.1f}",
+            f"{seen.get('spikes_float', 0):,}",
+            f"{seen.get('spikes_integer', 0):,}",
+            f"{100 * seen.get('spike_agreement', 0):.2f} %",
+            f"{seen.get('saturations', 0):,}",
+        )
+        rows.append((name, row["state"], row["bound"], *(figures if agreement else ())))
+    blocks: list[Block] = [Table(header + (measured if agreement else ()), tuple(rows))]
+    if "correct" in report:
+        of = report["samples"]
+        counts = ", ".join(f"{k} {_share(n, of)}" for k, n in report["correct"].items())
+        blocks.append(f"accuracy  {counts}")
+    return blocks
+
+
+def _share(correct: int, of: int) -> str:
+    return f"{correct:,} of {of:,} = {100 * correct / of:.2f} %"
+
+
+# ---------------------------------------------------------------- show
+
+
+def show(source: Source, equations: bool) -> Report:
+    """Print the text form of a model as loaded, or of a build, and the equations if wanted.
+
+    Raises:
+        SpikecError: SPK0971 when options of a model are given with a build.
+    """
+    restore(Path(source.model))
+    if os.path.lexists(os.path.join(source.model, MANIFEST)):
+        if source.dt is not None or source.semantics is not None:
+            raise SpikecError(
+                "SPK0971",
+                source.model,
+                "a build has its own step and semantics",
+                "Leave out --dt and --semantics, or show the model",
+            )
+        program = open_folder(source.model)
+    else:
+        program = Program(source.load())
+    text = print_program(program)
+    data: dict[str, Any] = {"text": text}
+    blocks: list[Block] = [text.rstrip("\n")]
+    if equations:
+        discrete = program
+        if program.stage == "continuous":
+            discrete = compile_graph(program.graph, pipeline="discretize")
+        made = {
+            name: describe({"out": lane.output, **lane.states})
+            for name, lane in lanes(discrete.graph).items()
+        }
+        data["equations"] = made
+        for name, equation in made.items():
+            kind = discrete.graph.population(name).model().kind
+            blocks += [f"\n{name}: {kind}, each step", equation]
+    findings = Findings()
+    findings.tell(*program.graph.findings)
+    return Report(data, blocks, findings)
+
+
+# ---------------------------------------------------------------- simulate
+
+
+def simulate(
+    build: Path,
+    data: Data,
+    output: Path | None,
+    record: tuple[str, ...],
+    backend: str,
+    readout: str | None,
+    plot: Path | None,
+) -> Report:
+    """Run a build on data, a batch of samples at a time."""
+    program = open_folder(build)
+    findings = Findings()
+    inputs = data.read(program.graph, findings)
+    labels = data.read_labels(inputs)
+    method = readout or (None if labels is None else "count")
+    simulator = Simulator(program, backend)
+    parts = comparing.batches(program, inputs, record)
+    if plot is not None:
+        first = {name: np.asarray(a)[:1] for name, a in inputs.items()}
+        raster(simulator.run(first, ("spikes",)), program, plot)
+    samples, steps = next(iter(inputs.values())).shape[:2]
+    totals = {p.name: {"spikes": 0, "saturations": 0} for p in program.graph.order()}
+    chosen: list[Array] = []
+    with Bar() as bar, _written(output, samples) as add:
+        for part, _ in parts:
+            trace = simulator.run({n: np.asarray(a)[part] for n, a in inputs.items()}, record)
+            add(_arrays(trace))
+            for name, counts in totals.items():
+                for key in counts:
+                    counts[key] += trace.counts[name][key]
+            if method is not None:
+                chosen.append(read_out(trace.output, method))
+            bar("simulate", part.stop, samples)
+    shown: dict[str, Any] = {"samples": samples, "steps": steps, "backend": backend}
+    shown["populations"] = totals
+    blocks: list[Block] = [
+        f"{program.graph.name} on {backend}: {samples:,} samples x {steps:,} steps",
+        _activity(program, totals, samples * steps),
+    ]
+    if method is not None:
+        classes = np.concatenate(chosen)
+        shown |= {"readout": method, "classes": classes.tolist()}
+        if labels is None:
+            blocks.append(f"classes  {' '.join(str(c) for c in classes)}")
+        else:
+            right = int((classes == labels).sum())
+            shown["accuracy"] = {"correct": right, "of": samples}
+            blocks.append(f"accuracy  {_share(right, samples)}  (readout {method})")
+    for what, path in (("output", output), ("picture", plot)):
+        if path is not None:
+            shown[what] = str(path)
+            blocks.append(f"{what}  {path}")
+    return Report(shown, blocks, findings)
+
+
+def _activity(program: Program, totals: Mapping[str, Mapping[str, int]], steps: int) -> Table:
+    """Return a row for each population."""
+    rows: list[tuple[str, ...]] = []
+    for population in program.graph.order():
+        counts = totals[population.name]
+        spiking = population.model().emits != "values"
+        rate = counts["spikes"] / (steps * population.size)
+        figures = (f"{counts['spikes']:,}", f"{rate:.4f}") if spiking else ("-", "-")
+        rows.append(
+            (population.name, f"{population.size:,}", *figures, f"{counts['saturations']:,}")
+        )
+    header = ("population", "neurons", "spikes", "per neuron and step", "saturations")
+    return Table(header, tuple(rows))
+
+
+def _arrays(trace: Trace) -> dict[str, Array]:
+    """Return what a file of results holds, by name."""
+    found = dict(trace.outputs)
+    found |= {f"spikes/{name}": a for name, a in trace.spikes.items()}
+    for name, states in trace.state.items():
+        found |= {f"state/{name}/{state}": a for state, a in states.items()}
+    return found
+
+
+@contextmanager
+def _written(output: Path | None, samples: int) -> Generator[Callable[[Mapping[str, Array]], None]]:
+    """Give a function that takes batches of results; the file appears at the end."""
+    if output is None:
+        yield lambda arrays: None
+        return
+    with (
+        whole_file(output) as temporary,
+        TemporaryDirectory(prefix=".spikec-", dir=temporary.parent) as pieces,
+    ):
+        writer = BatchWriter(Path(pieces), samples)
+        yield writer.add
+        writer.finish(temporary)
+
+
+# ---------------------------------------------------------------- verify
+
+
+def verify(build: Path, data: Data, against: str, backend: str) -> Report:
+    """Run a build on two backends and compare."""
+    program = open_folder(build)
+    findings = Findings()
+    if data.path is None:
+        steps, seed = data.steps or STEPS, SEED if data.seed is None else data.seed
+        inputs = random_inputs(program.graph, SAMPLES, steps, PROBABILITY, seed)
+        origin = (
+            f"random, {SAMPLES} samples x {steps} steps, spikes with probability {PROBABILITY}, "
+            f"values uniform, seed {seed}"
+        )
+    else:
+        inputs, origin = data.read(program.graph, findings), str(data.path)
+    with Bar() as bar:
+        found = comparing.compare(program, inputs, against, backend, progress=bar)
+    shown = {"equal": found.equal, "input": origin, **asdict(found)}
+    return Report(shown, [f"input  {origin}", str(found)], findings, code=0 if found.equal else 1)
+
+
+# ---------------------------------------------------------------- targets and models
+
+
+def targets() -> Report:
+    """List the targets."""
+    listed = [load_target(name) for name in target_names()]
+    rows = tuple((t.name, t.backend, t.pipeline, t.title) for t in listed)
+    keys = ("name", "backend", "pipeline", "title")
+    shown = [dict(zip(keys, row, strict=True)) for row in rows]
+    return Report({"targets": shown}, [Table(("target", *keys[1:3], ""), rows)])
+
+
+def models() -> Report:
+    """List the bundled models."""
+    found: list[dict[str, Any]] = []
+    for folder in sorted(files("spikec.models").iterdir(), key=lambda f: f.name):
+        described = folder / f"{folder.name}.json"
+        if described.is_file():
+            found.append({"name": folder.name, **json.loads(described.read_text())})
+    rows = tuple((str(m["name"]), _accuracy(m), str(m.get("dataset", "-"))) for m in found)
+    return Report({"models": found}, [Table(("model", "accuracy", "dataset"), rows)])
+
+
+def _accuracy(model: Mapping[str, Any]) -> str:
+    accuracy = model.get("accuracy")
+    return _share(accuracy["correct"], accuracy["of"]) if accuracy else "-"

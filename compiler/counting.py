@@ -1,0 +1,244 @@
+"""Counts the events of a trace; ``counts`` defines what they are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from spikec.compiler import neurobench
+from spikec.compiler.agreement import chunks
+from spikec.compiler.counts import Counts, PopulationCounts, ProjectionCounts, SourceCounts
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.fan_out import FanOut, fan_out
+from spikec.compiler.ir import Mapping as Placement
+from spikec.compiler.ir import Output, Population, Program, Projection, Trace
+from spikec.compiler.pipeline import Progress, by_input, silent
+from spikec.compiler.simulator import Simulator
+from spikec.compiler.types import Array, Exact, FixedPoint
+from spikec.compiler.untyped import sparse as sp
+from spikec.compiler.wiring import lanes, source_types
+
+RECORD = ("spikes", "state")
+
+
+def count(program: Program, trace: Trace) -> Counts:
+    """Return the counts of a run.
+
+    Args:
+        program: What was run.
+        trace: Of a run that recorded ``spikes`` and ``state``.
+
+    Raises:
+        SpikecError: SPK1102 when the trace does not hold them, SPK1103 on a source that starts
+            too late.
+    """
+    return Counter(program).count(trace)
+
+
+def count_inputs(
+    program: Program,
+    inputs: Array | Mapping[str, Array],
+    backend: str = "cpu",
+    progress: Progress = silent,
+) -> Counts:
+    """Run a program on inputs, a few samples at a time, and return the counts.
+
+    Args:
+        program: Discretised at least.
+        inputs: (samples, steps, *shape), or a dict of such arrays by input name.
+        backend: What runs it.
+        progress: Called after every few samples.
+
+    Raises:
+        SpikecError: Errors of ``Simulator`` and ``count``.
+    """
+    data = by_input(program.graph, inputs)
+    simulator, counter = Simulator(program, backend), Counter(program)
+    total = None
+    for part in chunks(program, data) if data else ():
+        trace = simulator.run({n: a[part] for n, a in data.items()}, RECORD)
+        counted = counter.count(trace)
+        total = counted if total is None else total + counted
+        progress("count", part.stop, next(iter(data.values())).shape[0])
+    # Without data the simulator says which is missing.
+    return counter.count(simulator.run(data, RECORD)) if total is None else total
+
+
+class Counter:
+    """A program with the fan-out of its synapses, to count several traces."""
+
+    def __init__(self, program: Program) -> None:
+        """Lay out every synapse."""
+        self.program = program
+        self.graph = program.graph
+        self.fans = [fan_out(p) for p in self.graph.projections]
+        self.starts = {p.name: p.start for p in self.graph.populations}
+        self.units = _units(program)
+        self.footprint = neurobench.footprint(self.graph)
+        self.routes = {
+            n.name: self._route(n.name) for n in self.graph.nodes if not isinstance(n, Output)
+        }
+
+    def count(self, trace: Trace) -> Counts:
+        """Return the counts of a run; see ``count``."""
+        sent = self._sent(trace)
+        samples, steps, _ = next(iter(sent.values())).shape
+        mapping = self.program.mapping
+        return Counts(
+            network=self.graph.name,
+            dt=self.graph.dt,
+            cores=None if mapping is None else len(mapping.cores),
+            footprint=self.footprint,
+            samples=samples,
+            steps=samples * steps,
+            sources={name: self._source(name, a) for name, a in sent.items()},
+            populations={p.name: self._population(p, sent, trace) for p in self.graph.populations},
+            projections=dict(
+                zip(projection_names(self.program), self._projections(sent), strict=True)
+            ),
+        )
+
+    def _sent(self, trace: Trace) -> dict[str, Array]:
+        """Return what every input and population sent, (samples, steps, size)."""
+        held = {i.name: trace.inputs.get(i.name) for i in self.graph.inputs}
+        held |= {p.name: trace.spikes.get(p.name) for p in self.graph.populations}
+        states = {p.name: p.model().states for p in self.graph.populations}
+        missing = [name for name, a in held.items() if a is None]
+        missing += [n for n, s in states.items() if not set(s) <= set(trace.state.get(n, {}))]
+        if missing:
+            raise SpikecError(
+                "SPK1102",
+                missing[0],
+                "the trace does not hold what it sent and its states",
+                "Simulate with record=('spikes', 'state')",
+            )
+        return {n: a.reshape(*a.shape[:2], -1) for n, a in held.items() if a is not None}
+
+    def _source(self, name: str, sent: Array) -> SourceCounts:
+        events = _per_neuron(sent)
+        route = self.routes[name]
+        moved = (None, None, None) if route is None else (int(events @ r) for r in route)
+        return SourceCounts(int(events.sum()), *moved)
+
+    def _population(
+        self, population: Population, sent: Mapping[str, Array], trace: Trace
+    ) -> PopulationCounts:
+        out = sent[population.name]
+        values = population.model().emits == "values"
+        return PopulationCounts(
+            neurons=population.size,
+            accesses=out.size,
+            updates=sum(self._updates(population, sent, trace, k) for k in range(len(out))),
+            spikes=int(np.count_nonzero(out)),
+            spike_sum=None if values else int(out.sum()),
+            activity=neurobench.activity(population, out),
+        )
+
+    def _updates(
+        self, population: Population, sent: Mapping[str, Array], trace: Trace, sample: int
+    ) -> int:
+        """Return the updates of one sample."""
+        active = sent[population.name][sample] != 0
+        for name in population.model().states:
+            held = trace.state[population.name][name][sample].reshape(active.shape)
+            active[1:] |= held[:-1] != 0
+            active[0] |= np.broadcast_to(
+                population.model().initial(name).data != 0, active[0].shape
+            )
+        for projection, fan in zip(self.graph.projections, self.fans, strict=True):
+            if projection.target == population.name:
+                lag = self._lag(projection)
+                arriving = fan.arrivals(sent[projection.source][sample] != 0)
+                active[lag:] |= arriving[: max(len(arriving) - lag, 0)]
+        return int(np.count_nonzero(active))
+
+    def _lag(self, projection: Projection) -> int:
+        """Return after how many steps of the trace, aligned to source time, an event arrives."""
+        begun = self.starts.get(projection.source, 0)
+        lag = projection.delay + begun - self.starts[projection.target]
+        if lag < 0:
+            raise SpikecError(
+                "SPK1103",
+                str(projection),
+                f"the target starts {-lag} steps later than the delay makes up for, so that what "
+                "arrives is not in the trace",
+                "Let retime set the starts",
+            )
+        return lag
+
+    def _projections(self, sent: Mapping[str, Array]) -> list[ProjectionCounts]:
+        return [
+            self._projection(p, f, sent[p.source])
+            for p, f in zip(self.graph.projections, self.fans, strict=True)
+        ]
+
+    def _projection(self, projection: Projection, fan: FanOut, sent: Array) -> ProjectionCounts:
+        events = _per_neuron(sent)
+        unit = self.units[projection.source]
+        return ProjectionCounts(
+            storage=projection.storage,
+            synapses=fan.synapses,
+            nonzero=int(fan.effective.sum()),
+            events=int(events.sum()),
+            total=int(events @ fan.total),
+            effective=int(events @ fan.effective),
+            operations=neurobench.operations(projection, fan, sent, unit),
+        )
+
+    def _route(self, name: str) -> tuple[Array, Array, Array] | None:
+        """Return per source neuron the messages and hops of one event, or None if unknown."""
+        mapping = self.program.mapping
+        if mapping is None:
+            return None
+        size = self.graph.source_size(name)
+        seats, cores = mapping.core_of(name, size), len(mapping.cores)
+        reached: Any = sp.csr_array((size, cores), dtype=np.bool_)
+        for projection, fan in zip(self.graph.projections, self.fans, strict=True):
+            if projection.source == name:
+                targets = mapping.core_of(projection.target, fan.targets)
+                reached = reached + fan.cores(targets, cores)
+        pairs = reached.tocoo()
+        return _distances(mapping, seats, pairs.row, pairs.col)
+
+
+def _distances(
+    mapping: Placement, seats: Array, source: Array, core: Array
+) -> tuple[Array, Array, Array]:
+    """Return per source neuron the number of its cores, and the sums of their distances."""
+    placed = seats[source] >= 0
+    source, core = source[placed], core[placed]
+    place = np.array([(c.x, c.y) for c in mapping.cores], dtype=np.int64).reshape(-1, 2)
+    apart = np.abs(place[core] - place[seats[source]])
+    sums = np.zeros((seats.size, 3), dtype=np.int64)
+    np.add.at(sums, source, np.column_stack((np.ones_like(core), apart)))
+    return sums[:, 0], sums[:, 1], sums[:, 2]
+
+
+def _per_neuron(sent: Array) -> Array:
+    """Return the events of each neuron, over samples and steps."""
+    return np.asarray(np.count_nonzero(sent, axis=(0, 1)))
+
+
+def _units(program: Program) -> dict[str, float]:
+    """Return the real value of one stored unit of what each source sends."""
+    signals = source_types(program.graph, lanes(program.graph))
+    units = dict.fromkeys(signals, 1.0)
+    for i in program.graph.inputs:
+        if isinstance(i.signal, FixedPoint):
+            units[i.name] = 2.0**-i.signal.frac * i.scale
+    for p in program.graph.populations:
+        signal = signals[p.name]
+        if p.model().emits == "values" and isinstance(signal, Exact):
+            units[p.name] = 2.0**-signal.frac * p.scale
+    return units
+
+
+def projection_names(program: Program) -> list[str]:
+    """Return a name for each projection; those with equal ends are numbered."""
+    names: list[str] = []
+    for projection in program.graph.projections:
+        text, twin = str(projection), 2
+        while text in names:
+            text, twin = f"{projection} #{twin}", twin + 1
+        names.append(text)
+    return names

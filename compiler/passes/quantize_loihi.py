@@ -1,0 +1,327 @@
+"""To the integers of a Loihi core: formats and rounding of specs/loihi.md, sections 1.2, 1.3 and 3.
+
+A weight is w 2^(6 + e): w is 0 to 255, -255 to 0, or, with both signs in one projection, an even
+number from -256 to 254, and fewer weight bits clear further low bits; e, -7 to 7, is one per
+population, the largest with which the synaptic sum (21 bits and sign), the membrane (23 and
+sign), threshold and bias all fit. A decay is (4096 - dv) / 4096 for the membrane and
+(4095 - du) / 4096 for the current, and the decayed state is rounded toward zero. A threshold is a
+17-bit mantissa times 64, a bias a mantissa of +-4095 times 2^0 to 2^7. Currents wrap, membranes
+clip at +-(2^23 - 1).
+
+Source of the formats: public emulators (Lava, nengo-loihi), listed with their confidence there.
+"""
+
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from spikec.compiler.agreement import compare_programs, float_ranges
+from spikec.compiler.errors import Finding, SpikecError
+from spikec.compiler.ir import Graph, Population, Program, Projection
+from spikec.compiler.neurons.cuba_lif import CubaLIF
+from spikec.compiler.neurons.integrate_and_fire import IntegrateAndFire
+from spikec.compiler.neurons.lif import LIF
+from spikec.compiler.pipeline import Context
+from spikec.compiler.rounding import relative_error, scale_synapse
+from spikec.compiler.synapses import Synapse
+from spikec.compiler.types import Array, Bool, FixedPoint, Format, Tensor, fitting
+
+THRESHOLD_MANTISSA = (1 << 17) - 1
+BIAS_MANTISSA, BIAS_EXPONENT = 4095, 7
+SUM_LIMIT, STATE_LIMIT = (1 << 21) - 1, (1 << 23) - 1
+WEIGHT_BITS = (1, 2, 3, 4, 5, 6, 8)
+_STATE = FixedPoint(24, 0)
+_LEAK = Format(_STATE, "to_zero", "never")
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizeLoihi:
+    """The Loihi policy.
+
+    Attributes:
+        generation: 1: CUBA-LIF, `>`, reset to zero, binary spikes. 2: also soft reset, `>=` and
+            graded spikes, which its programmable neurons can do.
+        weight_bits: 8, or 1 to 6.
+        max_steps: Declared length of a run, which bounds membranes that do not leak; 0: unknown.
+    """
+
+    name: ClassVar[str] = "quantize_loihi"
+    generation: Literal[1, 2] = 1
+    weight_bits: int = 8
+    max_steps: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            SpikecError: SPK0681.
+        """
+        if self.weight_bits not in WEIGHT_BITS or self.generation not in (1, 2):
+            raise SpikecError(
+                "SPK0681",
+                "quantize_loihi",
+                f"generation {self.generation} with {self.weight_bits} weight bits is not known",
+                "Use generation 1 or 2 and 1 to 6 or 8 weight bits",
+            )
+
+    def run(self, program: Program, context: Context) -> Program:
+        """Return the integer program, with a report.
+
+        Raises:
+            SpikecError: SPK0682 to SPK0686 where a core cannot run the network.
+        """
+        if program.stage != "discrete":
+            raise SpikecError(
+                "SPK0682", "program", f"it is {program.stage}", "Quantize after discretize, once"
+            )
+        ranges = float_ranges(program, context)
+        graph, findings = program.graph, list(program.graph.findings)
+        rows: dict[str, Any] = {}
+        projections: dict[int, Projection] = {}
+        populations: list[Population] = []
+        for population in graph.populations:
+            core = _Core(self, graph, population, ranges.get(population.name))
+            populations.append(core.population())
+            projections |= core.projections()
+            rows[population.name] = core.report()
+            findings += core.findings
+        inputs = [replace(i, signal=Bool(), scale=1.0) for i in graph.inputs]
+        made = replace(
+            graph.with_nodes([*inputs, *populations]),
+            projections=tuple(projections[id(p)] for p in graph.projections),
+            findings=tuple(findings),
+        )
+        rounded = replace(program, graph=made)
+        report = {"populations": rows} | compare_programs(program, rounded, context)
+        return replace(rounded, reports={**program.reports, "quantize_loihi": report})
+
+
+class _Core:
+    """One population in the integers of a core."""
+
+    def __init__(
+        self, policy: QuantizeLoihi, graph: Graph, population: Population, seen: float | None
+    ) -> None:
+        self.policy, self.source, self.seen = policy, population, seen
+        self.findings: list[Finding] = []
+        self.model, gain = _supported(policy, graph, population).fold_gain(population.size)
+        self.arriving = graph.into(population.name)
+        self.synapses = [scale_synapse(p.synapse, gain) for p in self.arriving]
+        self.bias = self._bias()
+        self.exponent, self.unit = self._scale()
+
+    def _bias(self) -> Array:
+        """Return the constant drive per neuron, real: leak and all biases. One bias a compartment.
+
+        Raises:
+            SpikecError: SPK0684 when a bias enters a synaptic current.
+        """
+        parameters = self.model.broadcast(self.source.size)
+        total = np.array(parameters.get("offset", np.zeros(self.source.size)))
+        for p, synapse in zip(self.arriving, self.synapses, strict=True):
+            vector = synapse.bias_vector()
+            if vector is None:
+                continue
+            if isinstance(self.model, CubaLIF):
+                raise SpikecError(
+                    "SPK0684",
+                    f"{p} bias",
+                    "it enters the synaptic current, and a core adds its bias to the membrane",
+                    "Train without this bias, or drive it from an input that always spikes",
+                )
+            total = total + vector
+        return total
+
+    # ------------------------------------------------------------ scale
+
+    def _scale(self) -> tuple[int, float]:
+        """Return the largest weight exponent with which everything fits, and the unit.
+
+        Raises:
+            SpikecError: SPK0685 when none fits.
+        """
+        largest = max(
+            (float(np.abs(s.weight.data).max(initial=0.0)) for s in self.synapses), default=0.0
+        )
+        top = 254 if any(_range(s.weight.data)[2] for s in self.synapses) else 255
+        needs: dict[str, float] = {}
+        for exponent in range(7, -8, -1):
+            unit = (largest or 1.0) / (top * 2.0 ** (6 + exponent))
+            needs = self._excess(unit)
+            if not needs:
+                return exponent, unit
+        what, value = next(iter(needs.items()))
+        raise SpikecError(
+            "SPK0685",
+            self.source.name,
+            f"{what} is {value:.3g} times what a core holds, even at weight exponent -7",
+            "Rescale the weights, or normalise the threshold",
+        )
+
+    def _excess(self, unit: float) -> dict[str, float]:
+        """Return what does not fit at this unit, and how many times too large it is."""
+        threshold = float(self.model.threshold.real().max()) / unit / 64
+        checks = {
+            "the synaptic sum": (self._input_limit() / unit, SUM_LIMIT),
+            "the membrane": (self._state_limit(unit), STATE_LIMIT),
+            "the threshold": (threshold, THRESHOLD_MANTISSA),
+            "the bias": (float(np.abs(self.bias).max()) / unit, BIAS_MANTISSA << BIAS_EXPONENT),
+        }
+        return {what: have / limit for what, (have, limit) in checks.items() if have > limit}
+
+    def _input_limit(self) -> float:
+        """Return the largest magnitude of the synaptic sum, real."""
+        total = np.zeros(self.source.size)
+        for synapse in self.synapses:
+            low, high = synapse.sum_bounds()
+            total = total + np.maximum(np.abs(low), np.abs(high))
+        return float(total.max())
+
+    def _state_limit(self, unit: float) -> float:
+        """Return a bound of the membrane in LSB; where there is none, of the threshold alone."""
+        drive = self._input_limit() + float(np.abs(self.bias).max())
+        growth, threshold = self.model.growth(), float(self.model.threshold.real().max())
+        if growth is not None:
+            return (drive * float(np.max(growth)) + threshold) / unit
+        if self.policy.max_steps:
+            return (drive * self.policy.max_steps + threshold) / unit
+        seen = threshold if self.seen is None else max(2.0 * self.seen, threshold)
+        return (seen + drive) / unit
+
+    # ------------------------------------------------------------ results
+
+    def projections(self) -> dict[int, Projection]:
+        """Return the projections into the population, by the old ones' identity."""
+        pairs = zip(self.arriving, self.synapses, strict=True)
+        return {id(p): replace(p, synapse=self._rounded(s)) for p, s in pairs}
+
+    def _rounded(self, synapse: Synapse) -> Synapse:
+        lo, hi, mixed = _range(synapse.weight.data)
+        cleared = 8 - self.policy.weight_bits + mixed
+        step = 1 << cleared
+        real = synapse.weight.data / (self.unit * 2.0 ** (6 + self.exponent))
+        stored = np.clip(np.rint(real / step) * step, lo, (hi // step) * step)
+        return synapse.with_numbers(
+            Tensor.integers(stored, FixedPoint(9, -(6 + self.exponent)), self.unit), None
+        )
+
+    def population(self) -> Population:
+        """Return the population with the parameters and formats of a core."""
+        model, unit = self.model, self.unit
+        decay = model.decay.real() if not isinstance(model, IntegrateAndFire) else np.ones(())
+        mantissa = np.maximum(np.rint(model.threshold.real() / unit / 64), 1)
+        values: dict[str, Any] = {
+            "decay": _factor(decay, 4096, 1),
+            "offset": _integers(_bias_steps(self.bias / unit), unit),
+            "threshold": _integers(mantissa * 64, unit),
+            "reset_value": _integers(np.zeros(()), unit),
+            "v_init": _integers(np.rint(model.v_init.real() / unit), unit),
+            "v_min": _integers(np.array(-STATE_LIMIT), unit),
+            "gain": Tensor.integers(1, FixedPoint(1, 0, signed=False)),
+        }
+        rule = {k: v for k, v in model.options().items() if k != "current_phase"}
+        formats = {"v": Format(_STATE, "to_zero", "saturate"), "leak": _LEAK}
+        if isinstance(model, CubaLIF):
+            made: LIF | CubaLIF = CubaLIF(
+                synapse_decay=_factor(model.synapse_decay.real(), 4095, 0),
+                synapse_gain=values["gain"],
+                u_init=_integers(np.rint(model.u_init.real() / unit), unit),
+                **values,
+                **rule,
+            )
+            formats |= {"u": Format(_STATE, "to_zero", "wrap"), "synapse_leak": _LEAK}
+        else:
+            made = LIF(**values, **rule)
+        return replace(self.source, neuron=made, formats=formats, scale=unit)
+
+    def report(self) -> dict[str, Any]:
+        """Return exponent, unit, modes, limits, and the relative error of every constant."""
+        made = self.population().model().parameters()
+        old = self.model.parameters()
+        errors = {
+            name: relative_error(made[name].real(), old[name].real())
+            for name in ("decay", "synapse_decay", "threshold")
+            if name in made and name in old
+        }
+        limit = self._state_limit(self.unit)
+        if self.model.growth() is None and not self.policy.max_steps:
+            message = "its membrane does not leak: it clips at +-(2^23 - 1), and that is counted"
+            self.findings.append(Finding("SPK0687", self.source.name, message))
+        return {
+            "exponent": self.exponent,
+            "unit": self.unit,
+            "weight_bits": self.policy.weight_bits,
+            "modes": {
+                str(p): _mode(s.weight.data)
+                for p, s in zip(self.arriving, self.synapses, strict=True)
+            },
+            "state_limit_lsb": limit if isfinite(limit) else None,
+            "relative_errors": errors,
+        }
+
+
+def _supported(policy: QuantizeLoihi, graph: Graph, population: Population) -> Any:
+    """Return the model, if a core can run it.
+
+    Raises:
+        SpikecError: SPK0683 naming the term, SPK0686 on values between populations.
+    """
+    model = population.model()
+    if not isinstance(model, LIF | IntegrateAndFire | CubaLIF):
+        hint = "Run fuse before it" if model.kind == "relay" else "Use LIF, CUBA-LIF or IF neurons"
+        raise SpikecError(
+            "SPK0686", population.name, f"a core of Loihi runs CUBA-LIF, not {model.kind}", hint
+        )
+    zero_value = not np.any(model.reset_value.data)
+    soft = ("zero", "subtract", "none") if policy.generation == 2 else ("zero",)
+    terms = {
+        f"compare={model.compare}": model.compare == "gt" or policy.generation == 2,
+        f"reset={model.reset}": model.reset in soft or (model.reset == "value" and zero_value),
+        f"reset_phase={model.reset_phase}": model.reset_phase == "same",
+        f"fire={model.fire}": model.fire == "after",
+        f"max_spikes={model.max_spikes}": model.max_spikes == 1 or policy.generation == 2,
+        "v_min": model.v_min is None,
+        "current_phase": not isinstance(model, CubaLIF) or model.current_phase == "new",
+    }
+    for term, fits in terms.items():
+        if not fits:
+            raise SpikecError(
+                "SPK0683",
+                population.name,
+                f"Loihi {policy.generation} has no {term}",
+                "Train with `>`, reset to zero in the same step and the new current",
+            )
+    return model
+
+
+def _range(weights: Array) -> tuple[int, int, int]:
+    """Return least and greatest mantissa, and 1 where both signs occur."""
+    if not np.any(weights < 0):
+        return 0, 255, 0
+    return (-255, 0, 0) if not np.any(weights > 0) else (-256, 254, 1)
+
+
+def _mode(weights: Array) -> str:
+    return {(0, 255, 0): "excitatory", (-255, 0, 0): "inhibitory"}.get(_range(weights), "mixed")
+
+
+def _factor(values: Array, top: int, least: int) -> Tensor:
+    """Return a decay in 1/4096: ``top`` minus the chip's 12-bit decay constant."""
+    data = np.clip(np.rint(values * 4096), max(top - 4095, least), top).astype(np.int64)
+    return Tensor.integers(data, FixedPoint(13, 12, signed=False))
+
+
+def _bias_steps(steps: Array) -> Array:
+    """Round a bias to a mantissa of +-4095 times the least power of two that holds it."""
+    excess = np.maximum(np.abs(steps) / BIAS_MANTISSA, 1.0)
+    shift = 2.0 ** np.ceil(np.log2(excess))
+    return np.clip(np.rint(steps / shift), -BIAS_MANTISSA, BIAS_MANTISSA) * shift
+
+
+def _integers(values: Array, unit: float) -> Tensor:
+    data = np.asarray(values).astype(np.int64)
+    if data.size and bool(np.all(data == data.flat[0])):
+        data = data.reshape(-1)[:1].reshape(())
+    return Tensor.integers(data, fitting(data, 0), unit)
