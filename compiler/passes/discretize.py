@@ -3,10 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from spikec.compiler.equation import Dynamics
+from spikec.compiler.equation import Dynamics, Neuron
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Population, Program
 from spikec.compiler.pipeline import Context
+from spikec.compiler.types import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,20 @@ class Discretize:
                     "Give --dt in seconds",
                 )
             try:
-                made.append(replace(population, neuron=model.discretize(dt)))
+                made.append(replace(population, neuron=_narrowed(model.discretize(dt))))
             except SpikecError as error:
                 raise error.at(population.name) from None
         return replace(program, graph=replace(graph.with_nodes(made), dt=dt))
+
+
+def _narrowed(model: Neuron) -> Neuron:
+    """Return the model with a scalar for every parameter that is equal in all neurons.
+
+    Files give one number per neuron; a scalar is a constant of the equation on every target.
+    """
+    uniform = {
+        name: Tensor.floats(tensor.data.flat[0])
+        for name, tensor in model.parameters().items()
+        if tensor.data.size > 1 and bool((tensor.data == tensor.data.flat[0]).all())
+    }
+    return model.with_parameters(uniform)
