@@ -145,7 +145,9 @@ def _sum(a: Any, b: Any) -> Any:
         SpikecError: SPK1101 when a fixed field or a name differs.
     """
     if isinstance(a, Mapping):
-        return {name: _sum(a[name], b[name]) for name in _same(tuple(a), tuple(b))}
+        held: Mapping[str, Any] = a
+        _same(set(held), set(b))
+        return {name: _sum(value, b[name]) for name, value in held.items()}
     if is_dataclass(a):
         fixed = getattr(a, "fixed", ())
         pairs = {f.name: (getattr(a, f.name), getattr(b, f.name)) for f in fields(a)}

@@ -23,8 +23,8 @@ from spikec.compiler.types import Array, Exact, Float, Format, Tensor
 Emission = Literal["spikes", "counts", "values"]
 
 # membrane: in the unit of the membrane; factor: a dimensionless multiplier of a state; gain: from
-# the unit of an input to that of a state; steps: a whole number of time steps. The rest are SI units
-# of continuous models.
+# the unit of an input to that of a state; steps: a whole number of time steps. The rest are SI
+# units of continuous models.
 Dimension = Literal["membrane", "current", "factor", "gain", "steps", "s", "V", "ohm", "1"]
 
 # So that a counter of steps is a 32-bit number on every target.
@@ -213,9 +213,10 @@ class Neuron(Model):
         return 0.0 if offset is None else float(np.abs(offset.real()).max())
 
     def limit(self, state: str) -> float | None:
-        """Return the largest value of a state that is never negative and that no input exceeds.
+        """Return the largest value of a state that never falls below zero; None where it may.
 
-        None where the input drives the state: then ``drive`` and ``growth`` bound it.
+        A state that the input drives, or that grows for ever, has no limit: infinity. ``drive`` and
+        ``growth`` bound what has no finite limit.
         """
         return None
 

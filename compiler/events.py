@@ -1,8 +1,8 @@
 """Recordings in continuous time, binned into steps of dt: event lists in .npz, and NIRData.
 
 An event at time t falls into step floor(t / dt). A time that is a step's edge up to the rounding of
-its own number type belongs to the step that begins there: 0.029 s is step 29 of 1 ms, though
-0.029 / 0.001 is 28.999999999999996.
+its own number type belongs to the step that begins there: 0.043 s is step 43 of 1 ms, though
+0.043 / 0.001 is 42.99999999999999.
 """
 
 from collections.abc import Callable, Generator, Mapping

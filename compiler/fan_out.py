@@ -116,16 +116,13 @@ def _taps(
     _, m0, m1 = synapse.out_shape
     rows = _axis(n0, m0, k0, synapse.stride[0], synapse.padding[0], dilation[0])
     columns = _axis(n1, m1, k1, synapse.stride[1], synapse.padding[1], dilation[1])
-    o, c = np.arange(out)[:, None, None, None], np.arange(per_group)[None, :, None, None]
+    o = np.arange(out).reshape(-1, 1, 1, 1)
+    c = np.arange(per_group).reshape(-1, 1, 1)
     (t0, w0, s0), (t1, w1, s1) = (a[:, None] for a in rows), columns
     source = ((o // (out // groups) * per_group + c) * n0 + s0) * n1 + s1
-    target = (o * m0 + t0) * m1 + t1
-    nonzero = weight[o, c, w0, w1] != 0
-    return (
-        source.reshape(-1),
-        np.broadcast_to(target, source.shape).reshape(-1),
-        nonzero.reshape(-1),
-    )
+    target = np.broadcast_to((o * m0 + t0) * m1 + t1, source.shape)
+    nonzero = np.asarray(weight[o, c, w0, w1] != 0)
+    return source.reshape(-1), target.reshape(-1), nonzero.reshape(-1)
 
 
 def _axis(

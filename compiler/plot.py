@@ -35,23 +35,36 @@ def raster(
     Raises:
         SpikecError: SPK0961 without matplotlib, SPK0962 on another ending, SPK0963 without spikes.
     """
+    form = picture_format(path)
+    order = program.graph.order()
+    if any(p.name not in trace.spikes for p in order):
+        raise SpikecError("SPK0963", "plot", "the trace holds no spikes", "Record spikes")
+    save(_figure(trace, program, sample, title or program.graph.name), path, form)
+
+
+def picture_format(path: str | Path) -> str:
+    """Return png, pdf or svg by the ending of a path.
+
+    Raises:
+        SpikecError: SPK0962 on another ending.
+    """
     place = Path(path)
     form = place.suffix.lstrip(".").lower()
     if form not in FORMATS:
         raise SpikecError(
             "SPK0962", "--plot", f"'{place.name}' is no picture", f"Use .{', .'.join(FORMATS)}"
         )
-    order = program.graph.order()
-    if any(p.name not in trace.spikes for p in order):
-        raise SpikecError("SPK0963", "plot", "the trace holds no spikes", "Record spikes")
-    figure = _figure(trace, program, sample, title or program.graph.name)
-    # Without a date the same trace gives the same bytes.
+    return form
+
+
+def save(figure: Any, path: str | Path, form: str) -> None:
+    """Write a figure; the same one gives the same bytes, since no date is kept."""
     metadata = {"png": None, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[form]
-    with whole_file(place) as temporary:
+    with whole_file(Path(path)) as temporary:
         figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
 
 
-def _matplotlib(name: str) -> Any:
+def matplotlib_part(name: str) -> Any:
     """Import a part of matplotlib, which is an extra."""
     try:
         return importlib.import_module(f"matplotlib.{name}")
@@ -66,7 +79,7 @@ def _matplotlib(name: str) -> Any:
 
 def _figure(trace: Trace, program: Program, sample: int, title: str) -> Any:
     # Figure without pyplot draws with Agg and leaves no global state behind.
-    figure_module, ticker = _matplotlib("figure"), _matplotlib("ticker")
+    figure_module, ticker = matplotlib_part("figure"), matplotlib_part("ticker")
     order = program.graph.order()
     heights = [_height(p.size) for p in order]
     tall = sum(heights) + 0.45 * len(order) + 0.9
@@ -95,7 +108,8 @@ def _height(neurons: int) -> float:
     return float(np.clip(0.16 * neurons, 0.9, 2.2))
 
 
-def _style(axes: Any) -> None:
+def style(axes: Any) -> None:
+    """Leave two thin axes and small labels."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -105,7 +119,7 @@ def _style(axes: Any) -> None:
 
 def _panel(axes: Any, population: Population, flat: Array, output: str | None) -> None:
     """Draw what a population sent, (neurons, steps)."""
-    _style(axes)
+    style(axes)
     per_row = -(-len(flat) // ROWS)
     rows = [flat[k : k + per_row].mean(axis=0) for k in range(0, len(flat), per_row)]
     image = np.stack(rows)
@@ -144,7 +158,7 @@ def _marks(axes: Any, image: Array, colour: str) -> None:
 
 def _profile(axes: Any, population: Population, flat: Array) -> None:
     """Draw the number of spikes, or the mean value, of each neuron beside its row."""
-    _style(axes)
+    style(axes)
     values = population.model().emits == "values"
     total = flat.mean(axis=1) if values else flat.sum(axis=1)
     few = len(flat) <= 40

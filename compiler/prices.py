@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib.resources import files
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -186,9 +186,11 @@ def _read(path: Path) -> str:
         if len(data) <= LARGEST_FILE:
             return data.decode("utf-8")
         problem = f"it is larger than {LARGEST_FILE} bytes"
-    except (OSError, ValueError) as error:
-        problem = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-    raise SpikecError("SPK1111", str(path), str(problem), "Give a readable price book")
+    except OSError as error:
+        problem = error.strerror or "it cannot be read"
+    except ValueError:
+        problem = "it is not text in UTF-8"
+    raise SpikecError("SPK1111", str(path), problem, "Give a readable price book")
 
 
 def _parse(name: str, where: str, text: str) -> PriceBook:
@@ -197,14 +199,15 @@ def _parse(name: str, where: str, text: str) -> PriceBook:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SpikecError("SPK1112", where, f"it is not TOML: {error}", "Correct it") from None
     _known(where, data, ("title", "platform", "price", "real_time", "not_covered", "included"))
-    rows = _typed(where, data, "price", list)
+    rows: list[Any] = _typed(where, data, "price", list)
+    left_out: list[Any] = _typed(where, data, "not_covered", list, [])
     book = PriceBook(
         name,
         _typed(where, data, "title", str),
         _typed(where, data, "platform", str),
         tuple(_price(f"{where}: price {k + 1}", row) for k, row in enumerate(rows)),
         _typed(where, data, "real_time", bool, False),
-        tuple(_texts(where, dict(enumerate(_typed(where, data, "not_covered", list, []))))),
+        tuple(_texts(where, {f"not_covered {k + 1}": v for k, v in enumerate(left_out)})),
         _included(where, _typed(where, data, "included", dict, {})),
     )
     _check_book(where, book)
@@ -221,7 +224,7 @@ def _known(where: str, data: Mapping[str, Any], allowed: tuple[str, ...]) -> Non
 
 def _typed(where: str, data: Mapping[str, Any], key: str, kind: type, default: Any = None) -> Any:
     value = data.get(key, default)
-    if not isinstance(value, kind) or (kind is float and isinstance(value, bool)):
+    if not isinstance(value, kind):
         problem = f"'{key}' is missing" if value is None else f"'{key}' is not {_NAMES[kind]}"
         raise SpikecError("SPK1114", where, problem, f"Give {_NAMES[kind]}")
     return value
@@ -236,8 +239,8 @@ _NAMES = {
 }
 
 
-def _texts(where: str, data: Mapping[Any, Any]) -> list[str]:
-    return [_typed(where, {str(k): v}, str(k), str) for k, v in data.items()]
+def _texts(where: str, data: Mapping[str, Any]) -> list[str]:
+    return [_typed(where, data, key, str) for key in data]
 
 
 def _included(where: str, data: Mapping[str, Any]) -> Mapping[str, str]:
@@ -259,8 +262,9 @@ def _price(where: str, row: Any) -> Price:
     data: dict[str, Any] = {str(k): v for k, v in row.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     names = tuple(f.name for f in fields(Price))
     _known(where, data, names)
-    texts = {n: _typed(where, data, n, str) for n in names[:7]}
-    price = Price(**texts, **{n: _number(where, data, n) for n in names[7:]})
+    texts: dict[str, Any] = {n: _typed(where, data, n, str) for n in names[:7]}
+    numbers: dict[str, Any] = {n: _number(where, data, n) for n in names[7:]}
+    price = Price(**texts, **numbers)
     _check_price(where, price)
     return price
 
@@ -269,14 +273,14 @@ def _number(where: str, data: Mapping[str, Any], key: str) -> float | None:
     value = data.get(key)
     if value is None:
         return None
-    if isinstance(value, int):
-        value = float(value) if not isinstance(value, bool) and abs(value) < 1 << 1000 else ""
-    value = float(_typed(where, {key: value}, key, float))
-    if not (isfinite(value) and value >= 0):
+    if type(value) is int:
+        value = float(value) if value.bit_length() < 1000 else inf
+    number: float = _typed(where, {key: value}, key, float)
+    if not (isfinite(number) and number >= 0):
         raise SpikecError(
-            "SPK1117", where, f"'{key}' is {value:g}, not a price", "Give zero or more"
+            "SPK1117", where, f"'{key}' is {number:g}, not a price", "Give zero or more"
         )
-    return value
+    return number
 
 
 def _check_price(where: str, price: Price) -> None:

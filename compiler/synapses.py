@@ -321,7 +321,8 @@ class OneToOne(Synapse):
 
     def to_sparse(self) -> Any:
         """Return the diagonal."""
-        return sp.csr_array(sp.diags_array(np.broadcast_to(self.weight.data, self.size)))
+        diagonal = np.broadcast_to(self.weight.data, self.size)
+        return sp.csr_array(sp.diags_array(diagonal, dtype=diagonal.dtype))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -344,8 +345,9 @@ class Sparse(Synapse):
         """
         ptr, idx = (np.array(a, dtype=np.int64) for a in (self.indptr, self.indices))
         entries = self.weight.shape
+        # Compared, not subtracted: a difference of 64-bit numbers may wrap.
         rows_sorted = (
-            ptr.ndim == 1 and len(ptr) > 0 and ptr[0] == 0 and bool(np.all(np.diff(ptr) >= 0))
+            ptr.ndim == 1 and len(ptr) > 0 and ptr[0] == 0 and bool(np.all(ptr[1:] >= ptr[:-1]))
         )
         if not rows_sorted or ptr[-1] != idx.size or entries != idx.shape or self.columns < 1:
             raise SpikecError(

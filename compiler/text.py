@@ -288,7 +288,9 @@ def parse_program(text: str, stored: Mapping[str, Array]) -> Program:
     lines[2].take("graph")
     name = lines[2].string()
     lines[2].key("dt")
-    dt = None if lines[2].peek() == "none" else lines[2].number()
+    dt = lines[2].number() if lines[2].peek() != "none" else None
+    if dt is None:
+        lines[2].take()
     for line in lines[3:]:
         reader.line(line)
     for line in lines[1:]:

@@ -119,10 +119,12 @@ def port_type(
     high: Array = np.zeros(population.size)
     frac = port_frac(arriving, known)
     largest: Array = np.zeros(population.size)
-    for p in arriving:
-        lo, hi = _fan_in(p, known, frac)
-        low, high = low + lo, high + hi
-        largest = largest + np.maximum(np.abs(lo), np.abs(hi))
+    # What a shift takes out of float64 is infinite, or no number, and refused below.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for p in arriving:
+            lo, hi = _fan_in(p, known, frac)
+            low, high = low + lo, high + hi
+            largest = largest + np.maximum(np.abs(lo), np.abs(hi))
     # By magnitudes, since the biases of two projections may cancel what int64 does not hold.
     if not largest.max() < float(1 << (WIRE_BITS - 1)):
         raise SpikecError(
@@ -169,13 +171,11 @@ def _fan_in(projection: Projection, known: Mapping[str, Signal], frac: int) -> t
     shift = frac - product_frac(projection, known)
     bias = projection.synapse.bias
     vector = projection.synapse.bias_vector()
-    # What a shift takes out of float64 is infinite, or no number, and refused with the sum.
-    with np.errstate(over="ignore", invalid="ignore"):
-        low = np.ldexp(positive * lo + negative * hi, shift)
-        high = np.ldexp(positive * hi + negative * lo, shift)
-        if bias is not None and vector is not None:
-            aligned = np.ldexp(vector.astype(np.float64), frac - bias.frac)
-            low, high = low + aligned, high + aligned
+    low = np.ldexp(positive * lo + negative * hi, shift)
+    high = np.ldexp(positive * hi + negative * lo, shift)
+    if bias is not None and vector is not None:
+        aligned = np.ldexp(vector.astype(np.float64), frac - bias.frac)
+        low, high = low + aligned, high + aligned
     return low, high
 
 

@@ -1,6 +1,7 @@
 """Writes small NIR files as they stand in HDF5, right or wrong, without the nir library."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def ends(shape: Sequence[int], out: Sequence[int]) -> dict[str, Spec]:
 def chain(shape: Sequence[int], out: Sequence[int], **middle: Spec) -> Spec:
     """Return Input ``in``, the nodes in order, Output ``out``, connected in a row."""
     names = ["in", *middle, "out"]
-    edges = list(zip(names, names[1:], strict=False))
+    edges = list(pairwise(names))
     return network({**ends(shape, out), **middle}, edges)
 
 
@@ -95,10 +96,10 @@ def write(path: Path, root: Spec, version: str = "1.0.8") -> Path:
     return path
 
 
-def write_group(group: Any, members: Mapping[str, Any]) -> None:
+def write_group(group: Any, members: Any) -> None:
     """Write members: groups, and everything else as a dataset."""
     for name, value in members.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             write_group(group.create_group(name), value)
         elif name == "edges" and len(value) == 0:
             group[name] = np.zeros((0,))

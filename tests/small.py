@@ -11,7 +11,8 @@ SHAPE = (2, 3)
 
 
 def weights(out: int, size: int, scale: float = 1.0) -> spikec.Dense:
-    values = np.random.default_rng(out * size).normal(size=(out, size)) * scale
+    values = np.abs(np.random.default_rng(out * size).normal(size=(out, size))) * scale
+    values[:, ::3] *= -0.5
     return spikec.Dense(spikec.Tensor.floats(values))
 
 

@@ -154,7 +154,7 @@ def _links(network: Network, dt: float | None) -> list[_Link]:
     ends = {name for name in network.nodes if _is_end(network, name)}
     through = network.flow.subgraph(set(network.nodes) - ends)
     if not nx.is_directed_acyclic_graph(through):
-        cycle = [a for a, *_ in nx.find_cycle(through)]
+        cycle = [a for a, *_ in nx.find_cycle(through, sorted(through))]
         raise SpikecError(
             "SPK1052",
             cycle[0],

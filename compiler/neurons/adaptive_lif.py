@@ -8,6 +8,7 @@ threshold that it passed has moved by then; so ``reset_phase`` next goes with ``
 """
 
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 from typing import ClassVar, Self
 
 import numpy as np
@@ -85,33 +86,34 @@ class AdaptiveLIF(Firing):
         return replace(self, gain=Tensor.floats(1.0)), self.broadcast(size)["gain"]
 
     def growth(self) -> Array | None:
-        """Return 1 / (1 - decay), of the membrane and of an adaptation that is not bounded alone.
-
-        The adaptation grows by its own decay then, so the slower of both counts.
-        """
+        """Return 1 / (1 - decay), or where the adaptation has no limit the slower of both leaks."""
         membrane = leak_bound(self.decay)
-        if membrane is None or self.limit("a") is not None:
+        if membrane is None or self._limited():
             return membrane
         adaptation = leak_bound(self.adaptation_decay)
         return None if adaptation is None else np.maximum(membrane, adaptation)
 
     def drive(self) -> float:
-        """Return the largest of the offset and, where it has no bound, the rise of adaptation."""
+        """Return the largest offset, or where the adaptation has no limit the largest rise."""
         offset = Firing.drive(self)
-        if self.limit("a") is not None:
+        if self._limited():
             return offset
         rise = float(np.abs(self.adaptation_gain.real()).max())
-        return max(offset, rise * self.max_spikes) if self.max_spikes else np.inf
+        return max(offset, rise * self.max_spikes) if self.max_spikes else inf
 
     def limit(self, state: str) -> float | None:
         """Return the bound of the adaptation, which only spikes raise."""
-        if state != "a" or not self.max_spikes or not self._only_rises():
+        if state != "a" or not self._only_rises():
             return None
         settled = leak_bound(self.adaptation_decay)
-        if settled is None:
-            return None
+        if settled is None or not self.max_spikes:
+            return inf
         rise = self.adaptation_gain.real() * self.max_spikes
         return float(np.max(rise * settled)) + float(self.a_init.real().max())
+
+    def _limited(self) -> bool:
+        limit = self.limit("a")
+        return limit is not None and isfinite(limit)
 
     def _only_rises(self) -> bool:
         """Return whether the adaptation never falls below zero, nor the threshold below its own."""

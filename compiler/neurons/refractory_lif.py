@@ -74,7 +74,9 @@ class RefractoryLIF(Firing):
     def spikes(self, x: Expr, p: Wires) -> Expr:
         """Return the spikes of membrane x: none while blocked."""
         out = Firing.spikes(self, x, p)
-        return and_(out, not_(p.blocked)) if isinstance(out.dtype, Bool) else where(p.blocked, 0, out)
+        return (
+            and_(out, not_(p.blocked)) if isinstance(out.dtype, Bool) else where(p.blocked, 0, out)
+        )
 
     def fold_gain(self, size: int) -> tuple[Self, Array]:
         """Return the model with gain 1, and the gain."""

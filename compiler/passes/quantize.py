@@ -33,7 +33,16 @@ from spikec.compiler.rounding import (
     weight_unit,
 )
 from spikec.compiler.synapses import Synapse, replace_data
-from spikec.compiler.types import Array, Bool, Exact, FixedPoint, Format, Rounding, Tensor
+from spikec.compiler.types import (
+    Array,
+    Bool,
+    Exact,
+    FixedPoint,
+    Format,
+    Rounding,
+    Tensor,
+    fitting,
+)
 from spikec.compiler.wiring import Signal, input_type, lanes, source_types
 
 _LIMITS = {
@@ -194,7 +203,10 @@ class _Quantizer:
 
     def _fold(self, population: Population) -> _Folded:
         policy = self.policy
-        model, gain = population.model().fold_gain(population.size)
+        try:
+            model, gain = population.model().fold_gain(population.size)
+        except SpikecError as error:
+            raise error.at(population.name) from None
         magnitudes = [np.zeros(1)]
         for p in self.graph.into(population.name):
             # A value that feeds back from a later population has no unit yet; it does not count.
@@ -247,7 +259,8 @@ class _Quantizer:
                 if p.target == name:
                     if p.source not in sent:
                         # What feeds back from a later population is bounded only by its kind.
-                        sent[p.source] = self._sends(self.folded[p.source], inf)
+                        source = self.folded[p.source]
+                        sent[p.source] = self._sends(source, self._own_bound(source))
                     total = total + _reach(synapse, sent[p.source])
             found[name] = float(total.max())
             bound, _ = self._bound(folded, found[name])
@@ -269,11 +282,11 @@ class _Quantizer:
         """Return the largest magnitude of a state in units, and where the bound comes from."""
         if not folded.model.states:
             return input_limit, "static"
-        parameters = folded.model.parameters()
-        offset = float(np.abs(parameters["offset"].real()).max()) if "offset" in parameters else 0.0
-        drive = input_limit + offset / folded.unit
+        drive = input_limit + folded.model.drive() / folded.unit
         extra = folded.largest(("membrane", "current"))
         growth = folded.model.growth()
+        if isfinite(self._own_bound(folded)):
+            return self._own_bound(folded), "static"
         if growth is not None and isfinite(drive):
             return drive * float(np.max(growth)) + extra, "static"
         if self.policy.max_steps and isfinite(drive):
@@ -285,6 +298,13 @@ class _Quantizer:
         one_step = drive if isfinite(drive) else 0.0
         return 2.0 * seen / folded.unit + one_step + extra, "calibration"
 
+    def _own_bound(self, folded: _Folded) -> float:
+        """Return the bound in units of states that no input moves further; else infinity."""
+        growth = folded.model.growth()
+        if growth is None or np.any(growth) or folded.model.drive():
+            return inf
+        return folded.largest(("membrane", "current"))
+
     # ------------------------------------------------------------ populations
 
     def _population(self, folded: _Folded, input_limit: float) -> tuple[Population, int]:
@@ -294,15 +314,15 @@ class _Quantizer:
         needed = ceil(log2(max(bound, 1.0) * 1.001)) if isfinite(bound) else policy.state_bits
         spare = policy.state_bits - 1 - needed
         frac = max(min(policy.fraction_bits, spare), 0)
-        model, errors = self._parameters(folded, frac)
-        form = Format(FixedPoint(policy.state_bits, frac), policy.rounding, "saturate")
-        saturates = spare < 0 or origin in ("none", "calibration")
-        made = replace(
-            population,
-            neuron=model,
-            formats=dict.fromkeys(model.states, form),
-            scale=folded.unit,
-        )
+        shared = FixedPoint(policy.state_bits, frac)
+        types = {s: self._state_type(folded, s, shared) for s in folded.model.states}
+        model, errors = self._parameters(folded, frac, types)
+        formats = {s: Format(t, policy.rounding, "saturate") for s, t in types.items()}
+        # A counter stays inside its type by its own equation.
+        counted = {s: Format(types[s], "floor", "never") for s in model.counters}
+        tight = any(self._exceeds(folded, s, t) for s, t in types.items())
+        saturates = spare < 0 or tight or origin in ("none", "calibration")
+        made = replace(population, neuron=model, formats={**formats, **counted}, scale=folded.unit)
         if model.states:
             self._report(folded, made, input_limit, (bound, origin, saturates), errors)
         return made, frac
@@ -335,8 +355,34 @@ class _Quantizer:
             "weight_step": 0.0,
         }
 
-    def _parameters(self, folded: _Folded, frac: int) -> tuple[Neuron, dict[str, float]]:
-        """Return the model with every parameter stored as an integer, and relative errors."""
+    def _state_type(self, folded: _Folded, state: str, shared: FixedPoint) -> FixedPoint:
+        """Return how a state is stored: as the membrane, or by a limit of its own."""
+        limit, bits = folded.model.limit(state), self.policy.state_bits
+        if limit is None:
+            return shared
+        if state in folded.model.counters:
+            return FixedPoint(max(int(limit).bit_length(), 1), 0, signed=False)
+        if not isfinite(limit):
+            return replace(shared, signed=False)
+        needed = ceil(log2(max(limit / folded.unit, 1.0) * 1.001))
+        frac = max(min(self.policy.fraction_bits, bits - needed), 0)
+        return FixedPoint(bits, frac, signed=False)
+
+    def _exceeds(self, folded: _Folded, state: str, form: FixedPoint) -> bool:
+        """Return whether the limit of a state's own does not fit its type."""
+        limit = folded.model.limit(state)
+        if limit is None or not isfinite(limit) or state in folded.model.counters:
+            return False
+        return limit / folded.unit > form.hi * 2.0**-form.frac
+
+    def _parameters(
+        self, folded: _Folded, frac: int, types: Mapping[str, FixedPoint]
+    ) -> tuple[Neuron, dict[str, float]]:
+        """Return the model with every parameter stored as an integer, and relative errors.
+
+        Initial values are stored as their states are, other membrane values at ``frac``.
+        """
+        initial = {f"{state}_init": form.frac for state, form in types.items()}
         changed: dict[str, Tensor] = {}
         dimensions = folded.model.dimensions()
         old = folded.model.parameters()
@@ -345,9 +391,12 @@ class _Quantizer:
                 changed[name] = round_factor(tensor.real(), self.policy.constant_bits)
             elif dimensions[name] == "gain":
                 changed[name] = Tensor.integers(1, FixedPoint(1, 0, signed=False))
+            elif dimensions[name] == "steps":
+                steps = tensor.real().astype(np.int64)
+                changed[name] = Tensor.integers(steps, fitting(steps, 0))
             else:
-                where = f"{folded.population.name}.{name}"
-                changed[name] = round_membrane(where, tensor.real(), folded.unit, frac)
+                where, own = f"{folded.population.name}.{name}", initial.get(name, frac)
+                changed[name] = round_membrane(where, tensor.real(), folded.unit, own)
         errors = {n: relative_error(t.real(), old[n].real()) for n, t in changed.items()}
         return folded.model.with_parameters(changed), errors
 

@@ -317,7 +317,8 @@ def _bias_steps(steps: Array) -> Array:
     """Round a bias to a mantissa of +-4095 times the least power of two that holds it."""
     excess = np.maximum(np.abs(steps) / BIAS_MANTISSA, 1.0)
     shift = 2.0 ** np.ceil(np.log2(excess))
-    return np.clip(np.rint(steps / shift), -BIAS_MANTISSA, BIAS_MANTISSA) * shift
+    mantissa = np.clip(np.rint(steps / shift), -BIAS_MANTISSA, BIAS_MANTISSA)
+    return np.asarray(mantissa * shift)
 
 
 def _integers(values: Array, unit: float) -> Tensor:

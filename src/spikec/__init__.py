@@ -16,14 +16,25 @@ from spikec.compiler.ir import (
     Slice,
     Trace,
 )
+from spikec.compiler.neurons.adaptive_lif import AdaptiveLIF
+from spikec.compiler.neurons.conductance_lif import ConductanceLIF
+from spikec.compiler.neurons.cuba_leaky_integrator import (
+    ContinuousCubaLeakyIntegrator,
+    CubaLeakyIntegrator,
+)
 from spikec.compiler.neurons.cuba_lif import ContinuousCubaLIF, CubaLIF
 from spikec.compiler.neurons.integrate_and_fire import (
     ContinuousIntegrateAndFire,
     IntegrateAndFire,
 )
+from spikec.compiler.neurons.integrator import ContinuousIntegrator, Integrator
+from spikec.compiler.neurons.last_spike import LastSpike
 from spikec.compiler.neurons.leaky_integrator import ContinuousLeakyIntegrator, LeakyIntegrator
 from spikec.compiler.neurons.lif import LIF, ContinuousLIF
+from spikec.compiler.neurons.nalsm_lif import NalsmLIF
+from spikec.compiler.neurons.refractory_lif import RefractoryLIF
 from spikec.compiler.neurons.relay import Relay
+from spikec.compiler.neurons.threshold import Threshold
 from spikec.compiler.pipeline import compile_graph as compile
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.simulator import Simulator, simulate
@@ -32,13 +43,18 @@ from spikec.compiler.types import FixedPoint, Format, Tensor
 
 __all__ = [
     "LIF",
+    "AdaptiveLIF",
+    "ConductanceLIF",
     "ContinuousCubaLIF",
+    "ContinuousCubaLeakyIntegrator",
     "ContinuousIntegrateAndFire",
+    "ContinuousIntegrator",
     "ContinuousLIF",
     "ContinuousLeakyIntegrator",
     "Conv2d",
     "Core",
     "CubaLIF",
+    "CubaLeakyIntegrator",
     "Dense",
     "Finding",
     "FixedPoint",
@@ -46,14 +62,18 @@ __all__ = [
     "Graph",
     "Input",
     "IntegrateAndFire",
+    "Integrator",
+    "LastSpike",
     "LeakyIntegrator",
     "Mapping",
+    "NalsmLIF",
     "OneToOne",
     "Output",
     "Pool2d",
     "Population",
     "Program",
     "Projection",
+    "RefractoryLIF",
     "Relay",
     "Semantics",
     "Simulator",
@@ -61,6 +81,7 @@ __all__ = [
     "Sparse",
     "SpikecError",
     "Tensor",
+    "Threshold",
     "Trace",
     "compile",
     "emit",

@@ -1,0 +1,390 @@
+"""Slow, independent oracles of the further neuron models, one step and one neuron at a time.
+
+Every oracle takes float64 numbers, or fractions and then the formats of its casts; the same lines
+then give float64 in the stated order of operations, or exact arithmetic. A site without a format is
+exact. Sites that are states are cast when the state is made, and once more when it is stored.
+
+Sources: specs/framework_semantics.md section 2.1 (NIR), specs/expr.md sections 8 and 12,
+specs/place_recognition.md sections 2.1 and 4.1, specs/liquid_state_machines.md section 2.2.
+Nothing here is shared with spikec. The two networks at the end are written with plain loops over
+steps, in the order of the authors' code.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from oracles import Format, after_reset, cast, spikes
+
+Number: TypeAlias = Any  # a float, or a Fraction
+Numbers: TypeAlias = Mapping[str, Any]  # by parameter: one number, or one a neuron
+Formats: TypeAlias = Mapping[str, Format]
+State: TypeAlias = dict[str, Number]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
+
+
+class History(NamedTuple):
+    """What is sent and what each state is after each step: lists (steps, n)."""
+
+    output: list[list[Number]]
+    states: dict[str, list[list[Number]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Neuron:
+    """The numbers of one neuron, and the casts of its sites."""
+
+    values: Mapping[str, Number]
+    formats: Formats
+
+    def __getitem__(self, name: str) -> Number:
+        return self.values[name]
+
+    def cast(self, site: str, x: Number) -> Number:
+        return cast(x, *self.formats[site]) if site in self.formats else x
+
+
+Update: TypeAlias = Callable[[_Neuron, State, Sequence[Number]], tuple[Number, State]]
+
+
+def _run(
+    inputs: Sequence[Sequence[Sequence[Number]]], values: Numbers, formats: Formats,
+    states: Sequence[str], update: Update,
+) -> History:  # fmt: skip
+    """Run every neuron; ``inputs`` are (ports, steps, n)."""
+    size, steps = len(inputs[0][0]), len(inputs[0])
+    neurons = [_Neuron({k: _one(v, j) for k, v in values.items()}, formats) for j in range(size)]
+    now: list[State] = [{s: p[f"{s}_init"] for s in states} for p in neurons]
+    history = History([], {s: [] for s in states})
+    for t in range(steps):
+        sent: list[Number] = []
+        for j, p in enumerate(neurons):
+            output, made = update(p, now[j], [port[t][j] for port in inputs])
+            now[j] = {s: p.cast(s, x) for s, x in made.items()}
+            sent.append(output)
+        history.output.append(sent)
+        for s in states:
+            history.states[s].append([state[s] for state in now])
+    return history
+
+
+def _one(value: Any, neuron: int) -> Number:
+    if isinstance(value, list | np.ndarray) and np.ndim(value):
+        return value[neuron]  # pyright: ignore[reportUnknownVariableType]
+    return value
+
+
+# Values ----------------------------------------------------------------------------------------
+
+
+def cuba_leaky_integrator(
+    inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats, current_phase: str
+) -> History:
+    """NIR CubaLI, discrete: the current, then the membrane, which is the output.
+
+    u' = synapse_decay u + synapse_gain i;  v' = (decay v + gain current) + offset
+    current: u' (new), u (old), or u + synapse_gain i, of which u' is the decay (jump)
+    """
+
+    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+        if current_phase == "jump":
+            current = s["u"] + p["synapse_gain"] * i[0]
+            u = p.cast("u", p.cast("synapse_leak", p["synapse_decay"] * current))
+        else:
+            u = p.cast("synapse_leak", p["synapse_decay"] * s["u"]) + p["synapse_gain"] * i[0]
+            u = p.cast("u", u)
+            current = {"new": u, "old": s["u"]}[current_phase]
+        v = p.cast("leak", p["decay"] * s["v"]) + p["gain"] * current + p["offset"]
+        v = p.cast("v", v)
+        return v, {"u": u, "v": v}
+
+    return _run([inputs], values, formats, ("u", "v"), update)
+
+
+def integrator(inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats) -> History:
+    """NIR I, discrete: v' = v + gain i; the output is v'."""
+
+    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+        v = p.cast("v", s["v"] + p["gain"] * i[0])
+        return v, {"v": v}
+
+    return _run([inputs], values, formats, ("v",), update)
+
+
+def threshold(
+    inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats, compare: str
+) -> History:
+    """NIR Threshold: 1 if i > threshold (or i >= threshold), else 0."""
+
+    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+        fires = i[0] > p["threshold"] if compare == "gt" else i[0] >= p["threshold"]
+        return int(fires), {}
+
+    return _run([inputs], values, formats, (), update)
+
+
+def last_spike(inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats) -> History:
+    """A trace that is set to peak by a spike and decays otherwise, never added to."""
+
+    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+        v = p["peak"] if i[0] > 0 else p.cast("leak", p["decay"] * s["v"])
+        v = p.cast("v", v)
+        return v, {"v": v}
+
+    return _run([inputs], values, formats, ("v",), update)
+
+
+# Spikes ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a membrane spikes and is reset (oracles.py has the table)."""
+
+    compare: Any = "gt"
+    reset: Any = "zero"
+    reset_phase: str = "same"
+    fire: str = "after"
+    max_spikes: int = 1
+
+
+def _fire(
+    p: _Neuron, rule: Rule, v: Number, level: Number, blocked: bool,
+    update: Callable[[Number], Number],
+) -> tuple[int, Number]:  # fmt: skip
+    """Return the spikes sent and the next membrane, for the threshold ``level`` of this step."""
+
+    def count(x: Number) -> int:
+        return 0 if blocked else spikes(x, level, rule.compare, rule.max_spikes)
+
+    def reset(x: Number, n: int) -> Number:
+        return after_reset(x, n, level, rule.reset, p["reset_value"])
+
+    if rule.fire == "before":
+        n = count(v)
+        if rule.reset_phase == "next" and rule.reset == "subtract":
+            after = p.cast("v", update(v) - n * level)
+        else:
+            after = p.cast("v", update(reset(v, n)))
+    else:
+        assert rule.reset_phase == "same"
+        x = p.cast("v", update(v))
+        n = count(x)
+        after = reset(x, n)
+    return n, after if p["v_min"] is None else max(after, p["v_min"])
+
+
+def adaptive_lif(
+    inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats, rule: Rule
+) -> History:
+    """LIF whose threshold in a step is threshold + beta a, a the state before the step.
+
+    a' = adaptation_decay a + spikes * adaptation_gain
+    """
+
+    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+        level = p["threshold"] + p["beta"] * s["a"]
+
+        def membrane(v: Number) -> Number:
+            return p.cast("leak", p["decay"] * v) + p["gain"] * i[0] + p["offset"]
+
+        n, v = _fire(p, rule, s["v"], level, False, membrane)
+        a = p.cast("adaptation_leak", p["adaptation_decay"] * s["a"]) + n * p["adaptation_gain"]
+        return n, {"v": v, "a": a}
+
+    return _run([inputs], values, formats, ("v", "a"), update)
+
+
+def refractory_lif(
+    inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats, rule: Rule,
+    refractory: str,
+) -> History:  # fmt: skip
+    """LIF that for steps - 1 steps after a spike neither spikes nor integrates.
+
+    The membrane stays as it is (freeze), or is zero (zero). The oracle keeps the number of steps
+    that are still to be left out.
+    """
+
+    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+        resting = s["r"] >= 1
+
+        def membrane(v: Number) -> Number:
+            if resting:
+                return v if refractory == "freeze" else 0
+            return p.cast("leak", p["decay"] * v) + p["gain"] * i[0] + p["offset"]
+
+        n, v = _fire(p, rule, s["v"], p["threshold"], resting, membrane)
+        left = s["r"] - 1 if resting else 0
+        if n:
+            left = p["steps"] - 1 if p["steps"] >= 1 else 0
+        return n, {"v": v, "r": left}
+
+    return _run([inputs], values, formats, ("v", "r"), update)
+
+
+def nalsm_lif(
+    inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats, leak_shift: int
+) -> History:
+    """NALSM's order: fire, reset, integrate (also while refractory), count down."""
+
+    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+        fires = s["v"] >= p["threshold"] and s["r"] == 0
+        v = 0 if fires else s["v"]
+        v = p.cast("leak", v - v / 2**leak_shift) + p["gain"] * i[0]
+        r = p["refractory"] if fires else max(s["r"] - 1, 0)
+        return int(fires), {"v": v, "r": r}
+
+    return _run([inputs], values, formats, ("v", "r"), update)
+
+
+def lens_iaf(inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats) -> History:
+    """LENS: v <- v + i; n = trunc(v / th) if v > 0 else 0; v <- v - n th; v <- max(v, v_min)."""
+
+    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+        v = p.cast("v", s["v"] + i[0])
+        n = math.trunc(v / p["threshold"]) if v > 0 else 0
+        return n, {"v": max(v - n * p["threshold"], p["v_min"])}
+
+    return _run([inputs], values, formats, ("v",), update)
+
+
+def conductance_lif(
+    inputs: Sequence[Sequence[Sequence[Number]]], values: Numbers, formats: Formats,
+    current_phase: str,
+) -> History:  # fmt: skip
+    """Diehl-Cook, the line of specs/expr.md section 12, ports excitatory and inhibitory.
+
+    x = where(r > gate - frozen, v, v + rate((rest - v) + ge(e_exc - v) + gi(e_inh - v)))
+    out = x > th and not r > 0;  v' = where(out, reset, x);  r' = max(where(out, gate, r) - 1, 0)
+    ge' = ge decay + excitatory; the membrane sees ge (old), or ge' (new)
+    """
+
+    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+        ge = p.cast("ge", p["ge_decay"] * s["ge"] + i[0])
+        gi = p.cast("gi", p["gi_decay"] * s["gi"] + i[1])
+        e, h = (s["ge"], s["gi"]) if current_phase == "old" else (ge, gi)
+        x = v = s["v"]
+        if not s["r"] > p["gate"] - p["frozen"]:
+            pull = (p["v_rest"] - v) + e * (p["e_excitatory"] - v) + h * (p["e_inhibitory"] - v)
+            x = p.cast("v", v + p.cast("change", p["rate"] * pull))
+        fires = x > p["threshold"] and not s["r"] > 0
+        r = max((p["gate"] if fires else s["r"]) - 1, 0)
+        return int(fires), {"v": p["reset_value"] if fires else x, "ge": ge, "gi": gi, "r": r}
+
+    return _run(inputs, values, formats, ("v", "ge", "gi", "r"), update)
+
+
+# Networks --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Liquid:
+    """NALSM with frozen weights: w_in (liquid, inputs) and w (liquid, liquid), j in columns."""
+
+    w_in: Floats
+    w: Floats
+    threshold: float = 20.0
+    tau_v: float = 64.0
+    tau_u: float = 1.0
+    refractory: int = 2
+    drive: float = 100.0
+
+
+def nalsm(net: Liquid, events: Flags) -> tuple[Flags, Flags, Floats]:
+    """Return the spikes of inputs and liquid, (steps, n), and the liquid's membranes.
+
+    One loop over steps in the order of NALSM_LIF_v1.py (specs/liquid_state_machines.md 2.2); the
+    kernel is exp(-t / tau_u) / tau_u of the time t since the last spike, which starts at 20.
+    """
+    size, inputs = net.w_in.shape
+    v = np.zeros(inputs + size)
+    refractory = np.zeros(inputs + size, dtype=np.int64)
+    since = np.full(inputs + size, 20, dtype=np.int64)
+    sent: list[Flags] = []
+    membranes: list[Floats] = []
+    for event in events:
+        s = (v >= net.threshold) & (refractory == 0)
+        v[s] = 0.0
+        since[s] = 0
+        kernel = np.exp(-since / net.tau_u) / net.tau_u
+        v = v - v / net.tau_v
+        v[:inputs] += net.drive * event
+        for i in range(size):
+            v[inputs + i] += np.dot(net.w_in[i], kernel[:inputs]) + np.dot(
+                net.w[i], kernel[inputs:]
+            )
+        since = np.minimum(since + 1, 100)
+        refractory = np.where(s, net.refractory, np.maximum(refractory - 1, 0))
+        sent.append(s)
+        membranes.append(v[inputs:].copy())
+    spikes_sent = np.array(sent)
+    return spikes_sent[:, :inputs], spikes_sent[:, inputs:], np.array(membranes)
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One Diehl-Cook module: weights and delays (cells, inputs) in steps, thresholds in mV."""
+
+    weights: Floats
+    delays: npt.NDArray[np.int64]
+    threshold: Floats
+    dt_ms: float = 0.1
+    tau_ge_ms: float = 1.0
+    tau_gi_ms: float = 0.5
+    to_inhibitory: float = 10.4
+    to_excitatory: float = 17.0
+    gate_ms: float = 50.0
+
+
+class ModuleTrace(NamedTuple):
+    """Spikes (steps, cells) of both populations, and v, ge and gi of the excitatory cells."""
+
+    excitatory: Flags
+    inhibitory: Flags
+    v: Floats
+    ge: Floats
+    gi: Floats
+
+
+def diehl_cook(net: Module, events: Flags) -> ModuleTrace:
+    """Run a module in the order of its schedule: states, thresholds, synapses, resets.
+
+    A spike of step t that has a delay of d steps acts on conductances at the end of step t + d,
+    for connections without delay at the end of step t (specs/place_recognition.md 2.1 and 2.2).
+    After a spike the membrane is frozen for 5 ms (inhibitory cells: 2 ms) and none follows within
+    ``gate_ms``: n steps of rest leave out the n - 1 steps that follow the spike.
+    """
+    cells, dt = len(net.weights), net.dt_ms
+    v, u = np.full(cells, -105.0), np.full(cells, -100.0)
+    ge, gi, he, hi = (np.zeros(cells) for _ in range(4))
+    frozen, gate, resting = (round(ms / dt) for ms in (5.0, net.gate_ms, 2.0))
+    last = np.full(cells, -(10**6), dtype=np.int64)
+    last_u = last.copy()
+    longest = int(net.delays.max()) + 1
+    pending = np.zeros((longest, cells))
+    rows: list[tuple[Any, ...]] = []
+    for t, event in enumerate(events):
+        moved = v + dt / 100 * ((-65 - v) + ge * (0 - v) + gi * (-100 - v))
+        v = np.where(t - last < frozen, v, moved)
+        moved = u + dt / 10 * ((-60 - u) + he * (0 - u) + hi * (-85 - u))
+        u = np.where(t - last_u < resting, u, moved)
+        ge, gi = ge * (1 - dt / net.tau_ge_ms), gi * (1 - dt / net.tau_gi_ms)
+        he, hi = he * (1 - dt / net.tau_ge_ms), hi * (1 - dt / net.tau_gi_ms)
+        fires = (v > net.threshold) & (t - last >= gate)
+        inhibits = (u > -40) & (t - last_u >= resting)
+        for j in np.flatnonzero(event):
+            for k in range(cells):
+                pending[(t + net.delays[k, j]) % longest, k] += net.weights[k, j]
+        ge = ge + pending[t % longest]
+        pending[t % longest] = 0
+        he = he + net.to_inhibitory * fires
+        gi = gi + net.to_excitatory * (inhibits.sum() - inhibits)
+        v, u = np.where(fires, -65.0, v), np.where(inhibits, -45.0, u)
+        last, last_u = np.where(fires, t, last), np.where(inhibits, t, last_u)
+        rows.append((fires, inhibits, v, ge, gi))
+    return ModuleTrace(*(np.array(column) for column in zip(*rows, strict=True)))

@@ -1,0 +1,417 @@
+"""The text form: print and parse are inverse, and no text whatever ends in a traceback."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import spikec
+from sizes import evidence, examples, size
+from spikec.compiler.errors import Finding, SpikecError
+from spikec.compiler.ir import Core, Input, Mapping, Output, Population, Projection, Slice
+from spikec.compiler.semantics import PRESETS
+from spikec.compiler.text import arrays, digest, models, parse_program, print_program
+from spikec.compiler.types import Bool, FixedPoint, Format, Tensor
+from spikec.compiler.verify import verify
+
+ODD = (
+    "a",
+    "-",
+    ".",
+    "--",
+    "..",
+    "-a",
+    "1e5",
+    "nan",
+    "none",
+    "a-b.c_d",
+    "input",
+    "s8.0",
+    "-1",
+    "x" * 128,
+)
+STRINGS = (
+    "",
+    '"',
+    "\\",
+    "a\nb",
+    "é\u2028\U0001f9e0",
+    "\x00\x1b[31m",
+    "{}=,*->",
+    "\ud800",
+    "' -> \"",
+)
+
+
+def reread(program: spikec.Program) -> spikec.Program:
+    """Return the program after print and parse, having checked that nothing changed."""
+    text = print_program(program)
+    again = parse_program(text, arrays(program))
+    assert print_program(again) == text
+    assert list(arrays(again)) == list(arrays(program))
+    for name, data in arrays(program).items():
+        np.testing.assert_array_equal(arrays(again)[name].ravel(), data.ravel())
+    return again
+
+
+def one(neuron: Any = None, synapse: Any = None, **population: Any) -> spikec.Graph:
+    synapse = synapse or spikec.Dense(Tensor.floats([[0.5]]))
+    nodes = (
+        Input("x", (synapse.in_size,)),
+        Population("p", (synapse.out_size,), neuron or spikec.Relay(), **population),
+        Output("y", "p"),
+    )
+    return spikec.Graph("g", nodes, (Projection("x", "p", synapse),))
+
+
+# ---------------------------------------------------------------- round trips
+
+
+def test_names_of_dots_and_dashes() -> None:
+    """Every name that is allowed can stand in the text, numbers and words of the grammar too."""
+    relay, weight = spikec.Relay(), spikec.Dense(Tensor.floats([[1.0]]))
+    for name in ODD:
+        other = name + "z" if len(name) < 128 else name[1:]
+        nodes = (Input(other, (1,)), Population(name, (1,), relay), Output(name, name))
+        graph = spikec.Graph(name, nodes, (Projection(other, name, weight),))
+        program = spikec.Program(graph)
+        verify(program)
+        again = reread(program).graph
+        assert (again.name, again.outputs) == (name, graph.outputs)
+        assert [p.name for p in again.populations] == [name]
+
+
+@pytest.mark.parametrize("string", STRINGS)
+def test_any_string_may_stand_in_metadata_and_findings(string: str) -> None:
+    """Quotes, line breaks, control characters, unicode and lone surrogates."""
+    graph = replace(
+        one(),
+        name=string,
+        metadata={string: string, "b": string},
+        findings=(Finding("SPK0001", string, string),),
+    )
+    program = spikec.Program(graph, passes=string)
+    text = print_program(program)
+    assert text.isascii()
+    assert text.count("\n") == 9
+    again = reread(program)
+    assert (again.graph.name, again.passes) == (string, string)
+    assert (again.graph.metadata, again.graph.findings) == (graph.metadata, graph.findings)
+
+
+@given(text=st.text(), number=st.floats(allow_nan=False), whole=st.integers(-(2**61), 2**61 - 1))
+@examples(200, 2000)
+def test_any_string_and_number_survives(text: str, number: float, whole: int) -> None:
+    """Floating point to the last bit, integers of 62 bits, strings of any characters."""
+    tensors = {
+        "threshold": Tensor(np.array(number), scale=number),
+        "v_init": Tensor.integers(whole, FixedPoint(62, -7), abs(number)),
+        "reset_value": Tensor.floats([number]),
+        "decay": Tensor.integers([whole], FixedPoint(62, 99)),
+    }
+    graph = replace(one(spikec.LIF(**tensors)), metadata={text: text}, dt=number)
+    again = reread(spikec.Program(graph, passes=text)).graph
+    assert again.metadata == {text: text}
+    assert again.dt == number
+    for name, tensor in tensors.items():
+        found = again.population("p").neuron.parameters()[name]
+        assert (found.dtype, found.scale, found.shape) == (tensor.dtype, tensor.scale, tensor.shape)
+        np.testing.assert_array_equal(found.data, tensor.data)
+        assert found.data.tobytes() == tensor.data.tobytes()
+
+
+def test_formats_scales_and_starts() -> None:
+    """Negative and large fractions, a scale, a start, an empty set of formats."""
+    formats = {
+        "v": Format(FixedPoint(16, -8), "to_zero", "wrap"),
+        "leak": Format(FixedPoint(1, 99, signed=False), "floor", "never"),
+    }
+    lif = spikec.LIF(decay=np.array([0.25]), reset="none", compare="ge", v_min=None, max_spikes=0)
+    for given_formats in (formats, {}):
+        made = one(lif, formats=given_formats, scale=1e-05, start=3)
+        again = reread(spikec.Program(made)).graph.population("p")
+        assert (again.formats, again.scale, again.start) == (given_formats, 1e-05, 3)
+        assert again.model().options() == lif.options()
+        assert again.neuron.parameters()["decay"].shape == (1,)
+
+
+def test_signals_and_shapes() -> None:
+    """Every kind of input, of one axis and of three."""
+    signals: list[Any] = [spikec.Input("x", (1,)).signal, Bool(), FixedPoint(5, -3, signed=False)]
+    for signal in signals:
+        node = Input("x", (2, 1, 3), signal, 0.1)
+        graph = one(None, spikec.Dense(Tensor.floats(np.ones((1, 6)))))
+        assert reread(spikec.Program(graph.with_nodes([node]))).graph.inputs == (node,)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_semantics_of_continuous_models(name: str) -> None:
+    """With overrides that hold parentheses, stars and none."""
+    for options in ("", "{step_rule=tau*(1+r),dt=none}", "{dt=1e-05,reset=none,lower_clip=none}"):
+        semantics = spikec.Semantics.parse(name + options)
+        model = spikec.ContinuousLIF(tau=0.02, semantics=semantics)
+        again = reread(spikec.Program(one(model))).graph.population("p").neuron
+        assert again.options() == {"semantics": semantics}
+
+
+def test_every_model_and_synapse_kind() -> None:
+    """Each with all its default options, scalars and one number per neuron."""
+    for kind in models().values():
+        for value in (0.5, [0.5]):
+            required = {n: value for n in kind.dimensions() if n != "v_min"}
+            assert reread(spikec.Program(one(kind(**required)))).graph.populations
+    empty = np.array([], dtype=np.int64)
+    for synapse in (
+        spikec.Conv2d(
+            (1, 2, 3), Tensor.floats(np.ones((2, 1, 1, 2))), stride=(2, 1), dilation=(3, 1)
+        ),
+        spikec.Pool2d((1, 2, 3), (2, 1), Tensor.integers(1, FixedPoint(1, 2, signed=False), 0.3)),
+        spikec.OneToOne(3, Tensor.floats([1.0, -0.0, 5e-324]), Tensor.floats([1, 2, 3])),
+        spikec.Sparse(3, np.array([0, 0]), empty, Tensor.floats([])),
+        spikec.Sparse(
+            3, np.array([0, 2]), np.array([2, 0]), Tensor.integers([1, -1], FixedPoint(8))
+        ),
+    ):
+        again = reread(spikec.Program(one(None, synapse))).graph.projections[0].synapse
+        np.testing.assert_array_equal(again.to_sparse().toarray(), synapse.to_sparse().toarray())
+
+
+def test_mapping() -> None:
+    """Cores in order, with several slices, one or none."""
+    cores = (
+        Core(0, 1, 2, (Slice("p", 0, 1), Slice("x", 0, 1))),
+        Core(-1, 0, 0, ()),
+        Core(3, 0, 0, (Slice("-", 5, 9),)),
+    )
+    assert reread(spikec.Program(one(), mapping=Mapping(cores))).mapping == Mapping(cores)
+
+
+def test_arrays_of_equal_bytes_keep_their_meaning() -> None:
+    """The integer 1 and the least floating-point number have one hash, and stay what they are."""
+    tiny = spikec.LIF(decay=np.array([5e-324, 0.0]))
+    rows = spikec.Sparse(2, np.array([0, 1, 1]), np.array([0]), Tensor.floats([5e-324]))
+    whole = Tensor.integers([1, 0], FixedPoint(2))
+    for graph in (one(tiny, spikec.Dense(Tensor.floats([[1.0], [0.0]]), whole)), one(tiny, rows)):
+        program = spikec.Program(graph)
+        again = reread(program).graph
+        assert again.population("p").neuron.parameters()["decay"].data.tolist() == [5e-324, 0.0]
+        first, second = (g.projections[0].synapse for g in (graph, again))
+        np.testing.assert_array_equal(first.weight.data, second.weight.data)
+        if first.bias is not None and second.bias is not None:
+            assert second.bias.data.tolist() == [1, 0]
+
+
+# ---------------------------------------------------------------- errors
+
+
+def rich() -> spikec.Program:
+    """Return a program that uses all of the grammar."""
+    nodes = (
+        Input("x", (1, 2, 2), FixedPoint(4, 1), 0.5),
+        Population("p", (4,), spikec.LIF(decay=[0.5, 0.25, 0.5, 0.5], v_min=-1.0), start=2),
+        Population(
+            "q",
+            (1, 2, 1),
+            spikec.CubaLIF(
+                decay=Tensor.integers(3, FixedPoint(2, 2, signed=False)), synapse_decay=0.5
+            ),
+            {"u": Format(FixedPoint(9, -2), "floor", "wrap"), "v": Format(FixedPoint(16, 4))},
+            0.25,
+        ),
+        Population("c", (2,), spikec.ContinuousLIF(tau=0.02, semantics=PRESETS["sinabs"])),
+        Output("y", "q"),
+        Output("z", "p"),
+    )
+    projections = (
+        Projection("x", "p", spikec.Sparse.of(np.eye(4), Tensor.floats(np.arange(4)))),
+        Projection(
+            "x",
+            "q",
+            spikec.Conv2d((1, 2, 2), Tensor.integers([[[[1, -2]]]], FixedPoint(3))),
+            delay=1,
+        ),
+        Projection("p", "c", spikec.Dense(Tensor.floats(np.ones((2, 4))))),
+        Projection("q", "c", spikec.OneToOne(2, Tensor.floats(2.0)), delay=3, storage="sparse"),
+    )
+    findings = (Finding("SPK0653", "x", "taken to carry spikes"),)
+    graph = spikec.Graph("net", nodes, projections, 1e-3, {"framework": "a test"}, findings)
+    cores = (Core(0, 0, 1, (Slice("p", 0, 4),)),)
+    return spikec.Program(graph, "cpu", "discretize", Mapping(cores))
+
+
+RICH = rich()
+TEXT, STORED = print_program(RICH), arrays(RICH)
+TOKENS = re.findall(r'"(?:[^"\\]|\\.)*"|->|[A-Za-z0-9_.:+-]+|[\[\](){}=,*]|\s+', TEXT)
+SEEN: Counter[str] = Counter()
+
+
+def try_to_read(text: str, stored: Any = STORED) -> None:
+    """Read a damaged text: an error of spikec, or a program that prints and reads as itself."""
+    try:
+        program = parse_program(text, stored)
+        again = print_program(program)
+        assert print_program(parse_program(again, arrays(program))) == again
+        SEEN["read"] += 1
+        verify(program)
+        SEEN["valid"] += 1
+    except SpikecError as error:
+        SEEN[error.code] += 1
+
+
+def test_every_token_of_the_text_is_known() -> None:
+    """The damage below begins with a text that reads."""
+    assert "".join(TOKENS) == TEXT
+    assert print_program(parse_program(TEXT, STORED)) == TEXT
+
+
+def test_truncated_text() -> None:
+    """Cut after every character: an error, unless whole lines are left."""
+    for k in range(len(TEXT)):
+        try_to_read(TEXT[:k])
+
+
+def test_every_token_removed_and_doubled() -> None:
+    """One token at a time, and one line at a time."""
+    for k, token in enumerate(TOKENS):
+        for middle in ([], [token, " ", token]):
+            try_to_read("".join(TOKENS[:k] + middle + TOKENS[k + 1 :]))
+    lines = TEXT.splitlines()
+    for k in range(len(lines)):
+        for parts in (lines[:k] + lines[k + 1 :], [*lines, lines[k]], [lines[k], *lines]):
+            try_to_read("\n".join(parts))
+
+
+WORDS = (
+    *("0", "-1", "1", "7", "9" * 30, "9" * 5000, "-" + "9" * 18, "nan", "inf", "-inf", "1e999"),
+    *("none", "float", "bool", "s8.0", "s99.0", "u1.-9999", "3:s8.0", "999:s8.0", "x:y:z", "i64"),
+    *("f64", "sha:0000000000000000", '""', '"a"', '"\\ud800"', "[", "]", "(", ")", "{", "}", "="),
+    *(
+        ",",
+        "*",
+        "->",
+        "[2,2]",
+        "[-1]",
+        "[-2,-2]",
+        "[4294967296,4294967296]",
+        "[]",
+        "relay()",
+        "\x00",
+    ),
+    *(
+        "i64[]",
+        "2.5",
+        "1_0",
+        "dense",
+        "lif",
+        "population",
+        "*nan",
+        "\u0664",
+        "- >",
+        "9223372036854775808",
+    ),
+)
+
+
+@pytest.mark.parametrize("seed", range(size(4, 40)))
+def test_tokens_replaced_at_random(seed: int) -> None:
+    """A thousand damages a seed: one to three tokens become other ones, or hostile words."""
+    random = np.random.default_rng(seed)
+    places = [k for k, t in enumerate(TOKENS) if t.strip()]
+    for _ in range(1000):
+        damaged = list(TOKENS)
+        for place in random.choice(places, int(random.integers(1, 4))):
+            other = WORDS if random.random() < 0.6 else TOKENS
+            damaged[place] = other[int(random.integers(len(other)))]
+        try_to_read("".join(damaged))
+    evidence(f"damaged_text_{seed}", **SEEN)
+
+
+def test_hostile_arrays() -> None:
+    """Every array of the text in turn is missing or of another type, size or content."""
+    for name, data in STORED.items():
+        others: list[Any] = [
+            data.astype(kind)
+            for kind in (np.float32, np.int8, np.bool_, np.complex128, str, object)
+        ]
+        others += [
+            np.array("x"),
+            np.array([None]),
+            data[:0],
+            np.append(data, 1),
+            data.reshape(-1, 1),
+        ]
+        others += [data.astype("M8[s]"), np.array([np.nan, np.inf])]
+        for other in others:
+            try_to_read(TEXT, {**STORED, name: other})
+        with pytest.raises(SpikecError) as caught:
+            parse_program(TEXT, {k: v for k, v in STORED.items() if k != name})
+        assert re.fullmatch(
+            rf"program text line \d+: array 'sha:{name}' is not stored beside it. "
+            r"Compile again. \[SPK0602\]",
+            str(caught.value),
+        )
+
+
+HEAD = 'spikec 1\nprogram target=cpu passes=""\ngraph "g" dt=none\n'
+
+
+LIF = "population p shape=[1] formats={} scale=1 start=0 lif"
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("@", "'@' cannot be read"),
+        ("wire a", "'wire' is not a kind of line"),
+        ("meta a b", "'a' is not a string"),
+        ("output y source=p q", "'q' is left over"),
+        ("output y source", "'' stands where = should"),
+        ("output", "'' stands where a value should"),
+        ("input x shape=[1.5]", "'1.5' is not an integer of at most 19 digits"),
+        ("input x shape=[1] signal=bool scale=a", "'a' is not a number"),
+        (LIF.replace("{}", "{v:s8.0}"), "a format is not site:s16.8:rounding:overflow"),
+        (LIF.replace("lif", "lift()"), f"'lift' is not one of {', '.join(models())}"),
+        (f"{LIF}(threshold=[1,2])", "lif.threshold has the wrong type"),
+        (f"{LIF}(threshold=1.5:s8.0)", "'1.5:s8.0' is not a fixed-point number"),
+        ("core x=0 y=0 index=0 holds={p[1]}", "a slice is not node[start,stop]"),
+    ],
+)
+def test_errors_are_pinned(line: str, problem: str) -> None:
+    """The line of the text, and the token that does not fit."""
+    with pytest.raises(SpikecError) as caught:
+        parse_program(f"{HEAD}\n{line}\n", {})
+    expected = f"program text line 5: {problem}. Write it again with spikec. [SPK0601]"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize("text", ["", "spikec 2\n\n\n", HEAD[:9], "spikec\n1\na\n"])
+def test_another_header_is_refused(text: str) -> None:
+    """The first line is the version of the form."""
+    with pytest.raises(SpikecError) as caught:
+        parse_program(text, {})
+    line = "program text: it does not begin with 'spikec 1'. Compile again. [SPK0603]"
+    assert str(caught.value) == line
+
+
+def test_a_changed_array_is_refused() -> None:
+    """Its hash no longer fits."""
+    (name, data), *_ = STORED.items()
+    with pytest.raises(SpikecError) as caught:
+        parse_program(TEXT, {**STORED, name: data + 1})
+    assert re.fullmatch(
+        rf"program text line \d+: array 'sha:{name}' has changed. Compile again. \[SPK0604\]",
+        str(caught.value),
+    )
+
+
+def test_hashes_do_not_depend_on_layout() -> None:
+    """Strides, byte order and width of the machine's numbers are no part of a hash."""
+    a = np.arange(12).reshape(3, 4)
+    assert digest(a) == digest(np.asfortranarray(a)) == digest(a.astype(">i2"))
+    assert digest(a[::2, ::-1]) == digest(np.ascontiguousarray(a[::2, ::-1]))
+    assert digest(a) != digest(a.T)
