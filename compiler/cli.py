@@ -250,15 +250,15 @@ def _need(given: Path | None, name: str, options: Mapping[str, object]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    _clean_up_when_terminated()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command, print what it tells, and return the exit code."""
     as_json, debug = "--json" in arguments, "--debug" in arguments
-    _clean_up_when_terminated()
     try:
-        return _run(list(arguments), as_json)
+        return _run(arguments, as_json)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -268,13 +268,13 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        return _tell(error, as_json)
+        return _tell(error, arguments, as_json)
 
 
-def _run(arguments: list[str], as_json: bool) -> int:
+def _run(arguments: Sequence[str], as_json: bool) -> int:
     command: Any = typer.main.get_command(app)
     try:
-        result: Any = command.main(args=arguments, prog_name="spikec", standalone_mode=False)
+        result: Any = command.main(args=list(arguments), prog_name="spikec", standalone_mode=False)
     except typer.Abort:
         return 130
     code: int = result if isinstance(result, int) else 0
@@ -285,12 +285,12 @@ def _run(arguments: list[str], as_json: bool) -> int:
     return code
 
 
-def _tell(error: Exception, as_json: bool) -> int:
+def _tell(error: Exception, arguments: Sequence[str], as_json: bool) -> int:
     """Print an error as one line and return the exit code."""
     # typer brings click along under a name of its own; its usage errors are BadParameter's base.
     usage: Any = typer.BadParameter.__mro__[1]
     if isinstance(error, usage):
-        return _tell_usage(error, as_json)
+        return _tell_usage(error, arguments, as_json)
     if isinstance(error, SpikecError):
         write_error(error, as_json, error.code)
         return 1
@@ -307,12 +307,14 @@ def _tell(error: Exception, as_json: bool) -> int:
     return 1
 
 
-def _tell_usage(error: Any, as_json: bool) -> int:
+def _tell_usage(error: Any, arguments: Sequence[str], as_json: bool) -> int:
     """Print a usage error as one line with a hint."""
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.message, file=sys.stderr)
         return 2
-    path = error.ctx.command_path if error.ctx else "spikec"
+    # An option without its value comes without a context.
+    commands = [a for a in arguments if not a.startswith("-")][:1]
+    path = error.ctx.command_path if error.ctx else " ".join(["spikec", *commands])
     message = " ".join(error.format_message().replace("Value error, ", "").split())
     problem, _, remedy = message.partition(" Did you mean ")
     nearest: Sequence[str] = getattr(error, "possibilities", None) or ()

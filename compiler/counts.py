@@ -14,7 +14,7 @@ None, never 0.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.neurobench import Activity, Footprint, Operations
@@ -145,15 +145,18 @@ def _sum(a: Any, b: Any) -> Any:
         SpikecError: SPK1101 when a fixed field or a name differs.
     """
     if isinstance(a, Mapping):
-        held: Mapping[str, Any] = a
-        _same(set(held), set(b))
-        return {name: _sum(value, b[name]) for name, value in held.items()}
+        return _summed(cast(Any, a), b)
     if is_dataclass(a):
         fixed = getattr(a, "fixed", ())
         pairs = {f.name: (getattr(a, f.name), getattr(b, f.name)) for f in fields(a)}
         summed = {n: _same(*p) if n in fixed else _sum(*p) for n, p in pairs.items()}
         return replace(a, **summed)  # type: ignore[type-var]
     return a + b if isinstance(a, int) and isinstance(b, int) else _same(a, b)
+
+
+def _summed(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
+    _same(set(a), set(b))
+    return {name: _sum(value, b[name]) for name, value in a.items()}
 
 
 def _same(a: Any, b: Any) -> Any:

@@ -90,7 +90,7 @@ def _values(band: Band | None) -> list[str]:
 
 def _places(report: EnergyReport) -> list[str]:
     """Return the counts and the energy of every place."""
-    counted = "neurons events synops effective updates messages".split()
+    counted = ["neurons", "events", "synops", "effective", "updates", "messages"]
     rows = [["all samples", *counted, "hops x + y", *GROUPS, "total"]]
     c = report.counts
     for name, s in c.sources.items():

@@ -112,7 +112,8 @@ def _taps(
 ) -> tuple[Array, Array, Array]:
     """Return the entries of a kernel (out, in / groups, k0, k1) that fall inside the image."""
     _, n0, n1 = synapse.in_shape
-    out, per_group, k0, k1 = weight.shape
+    shape: tuple[int, ...] = weight.shape
+    out, per_group, k0, k1 = shape
     _, m0, m1 = synapse.out_shape
     rows = _axis(n0, m0, k0, synapse.stride[0], synapse.padding[0], dilation[0])
     columns = _axis(n1, m1, k1, synapse.stride[1], synapse.padding[1], dilation[1])

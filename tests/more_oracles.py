@@ -328,17 +328,23 @@ def nalsm(net: Liquid, events: Flags) -> tuple[Flags, Flags, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One Diehl-Cook module: weights and delays (cells, inputs) in steps, thresholds in mV."""
+    """One Diehl-Cook module: weights and delays (cells, inputs) in steps, thresholds in mV.
+
+    The constants are those of a step of 0.1 ms with conductances of 1 and 0.5 ms; ``fractions`` are
+    the fraction bits of v and of the conductances where states are stored as s18 and u16.
+    """
 
     weights: Floats
     delays: npt.NDArray[np.int64]
     threshold: Floats
-    dt_ms: float = 0.1
-    tau_ge_ms: float = 1.0
-    tau_gi_ms: float = 0.5
+    rates: tuple[float, float] = (0.1 / 100, 0.1 / 10)
+    decays: tuple[float, float] = (1 - 0.1 / 1.0, 1 - 0.1 / 0.5)
+    frozen: int = 50
+    gate: int = 500
+    resting: int = 20
     to_inhibitory: float = 10.4
     to_excitatory: float = 17.0
-    gate_ms: float = 50.0
+    fractions: tuple[int, int] | None = None
 
 
 class ModuleTrace(NamedTuple):
@@ -356,35 +362,47 @@ def diehl_cook(net: Module, events: Flags) -> ModuleTrace:
 
     A spike of step t that has a delay of d steps acts on conductances at the end of step t + d,
     for connections without delay at the end of step t (specs/place_recognition.md 2.1 and 2.2).
-    After a spike the membrane is frozen for 5 ms (inhibitory cells: 2 ms) and none follows within
-    ``gate_ms``: n steps of rest leave out the n - 1 steps that follow the spike.
+    The membrane of an excitatory cell is frozen, and its spikes are gated, for less than so many
+    steps after a spike; an inhibitory cell rests for both. All products of rounded numbers stay
+    below 53 bits, so float64 is exact on them.
     """
-    cells, dt = len(net.weights), net.dt_ms
+    cells, (rate, fast), (de, di) = len(net.weights), net.rates, net.decays
     v, u = np.full(cells, -105.0), np.full(cells, -100.0)
-    ge, gi, he, hi = (np.zeros(cells) for _ in range(4))
-    frozen, gate, resting = (round(ms / dt) for ms in (5.0, net.gate_ms, 2.0))
+    ge, gi, he = (np.zeros(cells) for _ in range(3))
     last = np.full(cells, -(10**6), dtype=np.int64)
     last_u = last.copy()
     longest = int(net.delays.max()) + 1
     pending = np.zeros((longest, cells))
     rows: list[tuple[Any, ...]] = []
     for t, event in enumerate(events):
-        moved = v + dt / 100 * ((-65 - v) + ge * (0 - v) + gi * (-100 - v))
-        v = np.where(t - last < frozen, v, moved)
-        moved = u + dt / 10 * ((-60 - u) + he * (0 - u) + hi * (-85 - u))
-        u = np.where(t - last_u < resting, u, moved)
-        ge, gi = ge * (1 - dt / net.tau_ge_ms), gi * (1 - dt / net.tau_gi_ms)
-        he, hi = he * (1 - dt / net.tau_ge_ms), hi * (1 - dt / net.tau_gi_ms)
-        fires = (v > net.threshold) & (t - last >= gate)
-        inhibits = (u > -40) & (t - last_u >= resting)
+        moved = _membrane(net, v + rate * ((-65 - v) + ge * (0 - v) + gi * (-100 - v)))
+        v = np.where(t - last < net.frozen, v, moved)
+        moved = _membrane(net, u + fast * ((-60 - u) + he * (0 - u)))
+        u = np.where(t - last_u < net.resting, u, moved)
+        fires = (v > net.threshold) & (t - last >= net.gate)
+        inhibits = (u > -40) & (t - last_u >= net.resting)
         for j in np.flatnonzero(event):
             for k in range(cells):
                 pending[(t + net.delays[k, j]) % longest, k] += net.weights[k, j]
-        ge = ge + pending[t % longest]
+        ge = _conductance(net, ge * de + pending[t % longest])
+        he = _conductance(net, he * de + net.to_inhibitory * fires)
+        gi = _conductance(net, gi * di + net.to_excitatory * (inhibits.sum() - inhibits))
         pending[t % longest] = 0
-        he = he + net.to_inhibitory * fires
-        gi = gi + net.to_excitatory * (inhibits.sum() - inhibits)
         v, u = np.where(fires, -65.0, v), np.where(inhibits, -45.0, u)
         last, last_u = np.where(fires, t, last), np.where(inhibits, t, last_u)
         rows.append((fires, inhibits, v, ge, gi))
     return ModuleTrace(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def _membrane(net: Module, v: Floats) -> Floats:
+    if net.fractions is None:
+        return v
+    n = np.clip(np.rint(v * 2.0 ** net.fractions[0]), -(2**17), 2**17 - 1)
+    return np.asarray(n / 2.0 ** net.fractions[0])
+
+
+def _conductance(net: Module, g: Floats) -> Floats:
+    if net.fractions is None:
+        return g
+    n = np.clip(np.rint(g * 2.0 ** net.fractions[1]), 0, 2**16 - 1)
+    return np.asarray(n / 2.0 ** net.fractions[1])

@@ -1,6 +1,7 @@
 """What every op computes: the reference and the generated numba source against exact rationals."""
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -155,7 +156,8 @@ class Maker:
 
     def pick(self, boolean: bool) -> tuple[Expr, list[Any]]:
         fitting = [w for w in self.wires if isinstance(w[0].dtype, Bool) == boolean]
-        return self.draw(st.sampled_from(fitting))
+        index: int = self.draw(st.integers(0, len(fitting) - 1))
+        return fitting[index]
 
     def constant(self) -> tuple[Any, list[Any]]:
         n = self.draw(st.one_of(st.integers(-3, 3), st.integers(-300, 300)))
@@ -204,19 +206,15 @@ class Maker:
         if op == "where":
             return ex.where(flag, a, b), [u if c else v for c, u, v in zip(f, x, y, strict=True)]
         other, g = self.pick(True)
-        return self.draw(
-            st.sampled_from(
-                [
-                    (ex.not_(flag), [not c for c in f]),
-                    (ex.and_(flag, other), [c and d for c, d in zip(f, g, strict=True)]),
-                    (ex.or_(flag, other), [c or d for c, d in zip(f, g, strict=True)]),
-                    (
-                        ex.where(flag, other, ex.not_(other)),
-                        [c == d for c, d in zip(f, g, strict=True)],
-                    ),
-                ]
-            )
-        )
+        both = list(zip(f, g, strict=True))
+        choices: list[tuple[Expr, list[Any]]] = [
+            (ex.not_(flag), [not c for c in f]),
+            (ex.and_(flag, other), [c and d for c, d in both]),
+            (ex.or_(flag, other), [c or d for c, d in both]),
+            (ex.where(flag, other, ex.not_(other)), [c == d for c, d in both]),
+        ]
+        chosen: int = self.draw(st.integers(0, 3))
+        return choices[chosen]
 
 
 def counted(a: Fraction, b: Fraction, limit: int | None) -> Fraction:
@@ -225,20 +223,24 @@ def counted(a: Fraction, b: Fraction, limit: int | None) -> Fraction:
     return Fraction(n if limit is None else min(n, limit))
 
 
+def remaining(a: Fraction, b: Fraction, limit: int | None) -> Fraction:
+    return a - counted(a, b, limit) * b
+
+
 COUNTING = ("count", "remainder")
 BINARY: dict[str, tuple[Any, Any]] = {
-    "add": (ex.add, lambda a, b: a + b),
-    "sub": (ex.sub, lambda a, b: a - b),
-    "mul": (ex.mul, lambda a, b: a * b),
+    "add": (ex.add, operator.add),
+    "sub": (ex.sub, operator.sub),
+    "mul": (ex.mul, operator.mul),
     "min": (ex.minimum, min),
     "max": (ex.maximum, max),
     "count": (ex.count, counted),
-    "remainder": (ex.remainder, lambda a, b, n: a - counted(a, b, n) * b),
+    "remainder": (ex.remainder, remaining),
 }
 COMPARE: dict[str, tuple[Any, Any]] = {
-    "gt": (ex.gt, lambda a, b: a > b),
-    "ge": (ex.ge, lambda a, b: a >= b),
-    "eq": (ex.eq, lambda a, b: a == b),
+    "gt": (ex.gt, operator.gt),
+    "ge": (ex.ge, operator.ge),
+    "eq": (ex.eq, operator.eq),
 }
 
 
@@ -356,8 +358,8 @@ def test_numba_equals_numpy_bit_for_bit_in_float64(
         assume(all(np.isfinite(a).all() for a in reference))
     fast, _ = compiled(nodes, leaves)
     for node, a, b in zip(nodes, reference, fast, strict=True):
-        bits = [(v.astype(np.float64) + 0.0).view(np.int64) for v in (a, b)]
-        np.testing.assert_array_equal(*bits, err_msg=ex.describe({"x": node}))
+        first, second = ((v.astype(np.float64) + 0.0).view(np.int64) for v in (a, b))
+        np.testing.assert_array_equal(first, second, err_msg=ex.describe({"x": node}))
 
 
 @pytest.mark.parametrize("name", ex.CURVES)

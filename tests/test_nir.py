@@ -840,14 +840,14 @@ def test_fan_in_of_different_shapes(load: Any, refuse: Any) -> None:
 
 def test_dangling_maps(load: Any) -> None:
     """A layer that nothing feeds or that feeds nothing is dropped with a finding, and so on."""
-    more = {"u": linear(1, 1), "v": linear(1, 1), "w": affine(1, 1), "d": node("Delay", delay=[0])}
-    graph = load(ring(("u", "v"), ("v", "a"), ("a", "w"), ("w", "d"), **more))
+    more = {"v": linear(1, 1), "u": linear(1, 1), "d": affine(1, 1), "w": node("Delay", delay=[0])}
+    graph = load(ring(("v", "u"), ("u", "a"), ("a", "d"), ("d", "w"), **more))
     assert names(graph) == {"a": "continuous_lif", "b": "continuous_lif"}
     assert sorted(findings(graph)) == [
-        "d: nothing reads what it sends, so this Delay is dropped. [SPK1066]",
+        "d: nothing reads what it sends, so this Affine is dropped. [SPK1066]",
         "u: nothing feeds it, so this Linear is dropped. [SPK1066]",
         "v: nothing feeds it, so this Linear is dropped. [SPK1066]",
-        "w: nothing reads what it sends, so this Affine is dropped. [SPK1066]",
+        "w: nothing reads what it sends, so this Delay is dropped. [SPK1066]",
     ]
 
 

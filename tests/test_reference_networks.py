@@ -125,3 +125,42 @@ def test_bundled_digits(digits: tuple[Array, Array]) -> None:
     found = compare(program, {"input": spikes})
     assert found.equal, str(found)
     evidence("digits", float=531, integer=correct(spikec.simulate(program, spikes), wanted))
+
+
+FILES = {
+    "01_lif/lif_norse": "norse",
+    "01_lif/lif_rockpool": "rockpool",
+    "01_lif/two_lif_neurons": "nir",
+    "02_cnn/cnn_sinabs": "sinabs",
+    "03_rnn/braille_noDelay_bias_zero": "snntorch",
+    "03_rnn/braille_noDelay_noBias_subtract": "snntorch{reset=subtract}",
+}
+
+
+def test_every_file_loads_simulates_and_verifies(data: Path) -> None:
+    """Each NIR file of the shared data runs in both engines with equal results."""
+    found = {str(p.relative_to(data / "nir"))[:-4] for p in (data / "nir").rglob("*.nir")}
+    assert {n for n in found if not n.startswith("malformed")} == FILES.keys()
+    for name, semantics in FILES.items():
+        graph = spikec.load(data / "nir" / f"{name}.nir", dt=1e-4, semantics=semantics)
+        program = spikec.compile(graph)
+        random = np.random.default_rng(0)
+        drive = {i.name: random.random((2, 40, *i.shape)) < 0.2 for i in graph.inputs}
+        comparison = compare(program, drive)
+        assert comparison.equal, f"{name}: {comparison}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("braille_noDelay_bias_zero_subgraph", "lif1.input -> lif1.lif: there is no node"),
+        ("braille_noDelay_noBias_subtract_subgraph", "lif1.input -> lif1.lif: there is no node"),
+        ("missing_type_key", "type"),
+    ],
+)
+def test_every_malformed_file_gives_its_own_error(data: Path, name: str, text: str) -> None:
+    """One line that names the place."""
+    with pytest.raises(spikec.SpikecError) as error:
+        spikec.load(data / "nir" / "malformed" / f"{name}.nir", dt=1e-4)
+    assert text in str(error.value)
+    assert "\n" not in str(error.value)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import scipy.sparse
 
 import spikec
 from sizes import evidence, size
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pool2d, Sparse, Synapse, identity
 from spikec.compiler.types import Array, FixedPoint, Tensor
+from spikec.compiler.untyped import sparse as sparse_arrays
 
 S8, WIDE = FixedPoint(8), FixedPoint(40)
 
@@ -246,7 +246,7 @@ def test_sparse_of_a_matrix() -> None:
     """Zeros are no synapses; coordinates given twice add up."""
     made = Sparse.of(np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 0.0]]))
     assert (made.in_size, made.out_size, made.weight.data.tolist()) == (3, 2, [2.0])
-    twice = scipy.sparse.coo_array(([1.0, 2.5], ([0, 0], [1, 1])), shape=(1, 2))
+    twice = sparse_arrays.coo_array(([1.0, 2.5], ([0, 0], [1, 1])), shape=(1, 2))
     assert matrix(Sparse.of(twice)).tolist() == [[0, 3.5]]
     assert not made.indices.flags.writeable
 
@@ -261,11 +261,13 @@ def zeros(*shape: int) -> Tensor:
 
 
 def conv(**options: Any) -> Conv2d:
-    return Conv2d(**{"in_shape": (2, 4, 4), "weight": zeros(2, 2, 3, 3), **options})
+    usual: dict[str, Any] = {"in_shape": (2, 4, 4), "weight": zeros(2, 2, 3, 3)}
+    return Conv2d(**usual | options)
 
 
 def pool(**options: Any) -> Pool2d:
-    return Pool2d(**{"in_shape": (2, 4, 4), "kernel": (2, 2), "weight": zeros(), **options})
+    usual: dict[str, Any] = {"in_shape": (2, 4, 4), "kernel": (2, 2), "weight": zeros()}
+    return Pool2d(**usual | options)
 
 
 def sparse(columns: int, indptr: Any, indices: Any, entries: int = 2) -> Sparse:

@@ -15,7 +15,7 @@ from sizes import evidence, examples
 from spikec.compiler.equation import Casts, Emission, Neuron, Step, Wires, parameter
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.expr import gt
-from spikec.compiler.ir import Input, Output, Population, Projection
+from spikec.compiler.ir import Input, Node, Output, Population, Projection
 from spikec.compiler.synapses import Dense, Sparse
 from spikec.compiler.types import Bool, Exact, FixedPoint, Float, Format, Tensor
 from spikec.compiler.wiring import lanes, source_types
@@ -41,7 +41,8 @@ def dense(values: Any, bias: Any = None, frac: int = 0, bias_frac: int = 0) -> D
 
 def into_relay(size: int, *arriving: tuple[Input, Any]) -> spikec.Graph:
     """Return inputs that project onto one relay, and its only output."""
-    nodes = [*(i for i, _ in arriving), Population("p", (size,), spikec.Relay()), Output("y", "p")]
+    nodes: list[Node] = [i for i, _ in arriving]
+    nodes += [Population("p", (size,), spikec.Relay()), Output("y", "p")]
     edges = tuple(Projection(i.name, "p", s) for i, s in arriving)
     return spikec.Graph("g", tuple(nodes), edges)
 
@@ -64,11 +65,11 @@ def failure(graph: spikec.Graph) -> str:
 @st.composite
 def fans(draw: Any) -> tuple[spikec.Graph, list[tuple[Any, int, int]]]:
     """Draw projections of any widths and binary points onto one relay, with their signal ranges."""
-    size = draw(st.integers(1, 4))
+    size: int = draw(st.integers(1, 4))
     arriving: list[tuple[Input, Any]] = []
     ranges: list[tuple[Any, int, int]] = []
     for k in range(draw(st.integers(1, 4))):
-        sources = draw(st.integers(1, 5))
+        sources: int = draw(st.integers(1, 5))
         signal: Any = draw(
             st.sampled_from([Bool(), FixedPoint(5, 2), FixedPoint(8, -1), FixedPoint(6, 0, False)])
         )
@@ -85,8 +86,8 @@ def fans(draw: Any) -> tuple[spikec.Graph, list[tuple[Any, int, int]]]:
         synapse: Any = dense(rows, bias, draw(st.integers(-2, 3)), draw(st.integers(-2, 3)))
         ranges.append((synapse, lo, hi))
         if draw(st.booleans()):
-            pointers = np.arange(size + 1) * sources
-            columns = np.tile(np.arange(sources), size)
+            pointers = np.array([k * sources for k in range(size + 1)])
+            columns = np.array([k for _ in range(size) for k in range(sources)])
             weight = integers(np.ravel(rows), 62, synapse.weight.frac)
             synapse = Sparse(sources, pointers, columns, weight, synapse.bias)
         arriving.append((Input(f"x{k}", (sources,), signal), synapse))
@@ -223,7 +224,8 @@ def test_zero_weights_may_have_any_binary_point() -> None:
 
 def chain(names: str, delays: dict[str, int]) -> spikec.Graph:
     """Return relays listed in that order; ``ab`` in ``delays`` is an edge from a to b."""
-    nodes = [Input("x", (1,), Bool()), *(Population(n, (1,), spikec.Relay()) for n in names)]
+    nodes: list[Node] = [Input("x", (1,), Bool())]
+    nodes += [Population(n, (1,), spikec.Relay()) for n in names]
     edges = [Projection(e[0], e[1], dense([[2]]), delay=d) for e, d in delays.items()]
     return spikec.Graph("g", (*nodes, Output("y", names[0])), tuple(edges))
 
@@ -249,7 +251,8 @@ def test_a_relay_within_a_cycle_has_a_bound() -> None:
             Projection("r", "n", dense([[1]]), delay=1),
             Projection("n", "r", dense([[3]]), delay=1),
         )
-        nodes = (Input("x", (1,), Bool()), *(pair if first else pair[::-1]), Output("y", "n"))
+        listed = pair if first else pair[::-1]
+        nodes: tuple[Node, ...] = (Input("x", (1,), Bool()), *listed, Output("y", "n"))
         assert interval(spikec.Graph("g", nodes, edges), "n") == Exact(0, 4)
 
 
@@ -319,7 +322,8 @@ def test_what_every_kind_sends() -> None:
         "u": spikec.LIF(decay=0.5, max_spikes=0),
         "v": spikec.LeakyIntegrator(decay=0.5),
     }
-    nodes = [Input("x", (1,), Bool()), *(Population(n, (1,), m, form) for n, m in models.items())]
+    nodes: list[Node] = [Input("x", (1,), Bool())]
+    nodes += [Population(n, (1,), m, form) for n, m in models.items()]
     edges = tuple(Projection("x", n, dense([[1]])) for n in models)
     graph = spikec.Graph("g", (*nodes, Output("y", "s")), edges)
     sent = source_types(graph, lanes(graph))

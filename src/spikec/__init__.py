@@ -2,6 +2,7 @@
 
 from spikec.compiler.artifact import emit
 from spikec.compiler.artifact import open_folder as open  # spikec.open, as numpy.open
+from spikec.compiler.energy import EnergyReport, profile
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.frontends import load
 from spikec.compiler.ir import (
@@ -56,6 +57,7 @@ __all__ = [
     "CubaLIF",
     "CubaLeakyIntegrator",
     "Dense",
+    "EnergyReport",
     "Finding",
     "FixedPoint",
     "Format",
@@ -87,5 +89,6 @@ __all__ = [
     "emit",
     "load",
     "open",
+    "profile",
     "simulate",
 ]
