@@ -24,7 +24,8 @@ def neurons(name: str, size: int, threshold: float) -> spikec.Population:
 
 def graph(w1: Array, w2: Array) -> spikec.Graph:
     """Return the network; the second matrix is stored sparse, with its zeros."""
-    hidden, out = w2.shape
+    shape: tuple[int, ...] = w2.shape
+    hidden, out = shape
     first = spikec.Dense(spikec.Tensor.integers(w1.T, WEIGHT))
     second = spikec.Sparse(
         hidden,
