@@ -11,6 +11,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol, cast
 
+import numpy as np
+
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Program, Trace
 from spikec.compiler.types import Array
@@ -66,3 +68,17 @@ def find(name: str) -> Backend:
     raise SpikecError(
         "SPK0701", "backend", f"'{name}' is not a backend", f"Use one of {', '.join(names())}"
     )
+
+
+def tally(name: str, sent: Array) -> int:
+    """Return how many spikes a population sent.
+
+    Raises:
+        SpikecError: SPK0703 when a floating-point network has grown beyond all numbers.
+    """
+    total = sent.sum()
+    if not np.isfinite(total):
+        raise SpikecError(
+            "SPK0703", name, f"it sends {total:g} spikes", "Check its decay, gain and threshold"
+        )
+    return int(total)

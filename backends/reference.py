@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from spikec.backends import tally
 from spikec.compiler.errors import Finding
 from spikec.compiler.evaluate import evaluate, saturations
 from spikec.compiler.ir import Population, Program, Trace
@@ -66,7 +67,8 @@ class Interpreter:
                     states[population.name] = dict(zip(lane.states, after, strict=True))
                     if recorder.in_window(population, step):
                         hits = np.broadcast_to(saturations(lane.roots(), leaves), sent.shape).sum()
-                        spikes = 0 if population.model().emits == "values" else int(sent.sum())
+                        values = population.model().emits == "values"
+                        spikes = 0 if values else tally(population.name, sent)
                         recorder.count(
                             {population.name: {"spikes": spikes, "saturations": int(hits)}}
                         )

@@ -88,7 +88,7 @@ def round_weights(synapse: Synapse, bits: int, keep_all: bool, scale: float) -> 
     if magnitudes.size == 1 and magnitudes[0] == 2.0 ** round(log2(magnitudes[0])):
         frac = -round(log2(magnitudes[0]))
     elif keep_all and magnitudes.size:
-        frac = min(floor(log2(top / magnitudes[-1]) + 1e-9), WIRE_BITS // 4)
+        frac = min(floor(log2(top) - log2(magnitudes[-1]) + 1e-9), WIRE_BITS // 4)
     stored = np.clip(np.rint(np.ldexp(units, frac)), -top, top)
     return synapse.with_numbers(
         Tensor.integers(stored, FixedPoint(bits, frac), scale), synapse.bias

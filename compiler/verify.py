@@ -69,15 +69,21 @@ def verify_graph(graph: Graph) -> None:
             )
         if isinstance(node, Population):
             _numbers(node)
+    nodes = _nodes(graph)
     for projection in graph.projections:
-        _projection(graph, projection)
+        _projection(nodes, projection)
     graph.order()
+
+
+def _nodes(graph: Graph) -> dict[str, Input | Population]:
+    """Return the inputs and populations by name."""
+    named: dict[str, Input | Population] = {n.name: n for n in graph.inputs}
+    return named | {n.name: n for n in graph.populations}
 
 
 def _mapping(graph: Graph, mapping: Mapping) -> None:
     """Check that every neuron is in exactly one slice, and every slice inside its node."""
-    nodes: dict[str, Input | Population] = {n.name: n for n in graph.inputs}
-    nodes |= {n.name: n for n in graph.populations}
+    nodes = _nodes(graph)
     seats = {name: np.zeros(n.size, dtype=np.int64) for name, n in nodes.items()}
     for core in mapping.cores:
         for part in core.slices:
@@ -151,28 +157,28 @@ def check_finite(where: str, tensor: Tensor) -> None:
         )
 
 
-def _projection(graph: Graph, p: Projection) -> None:
-    sizes = {n.name: n.size for n in graph.nodes if not isinstance(n, Output)}
+def _projection(nodes: dict[str, Input | Population], p: Projection) -> None:
     for end in (p.source, p.target):
-        if end not in sizes:
+        if end not in nodes:
             raise SpikecError(
-                "SPK0517", str(p), f"'{end}' is not a node", f"Use one of {', '.join(sizes)}"
+                "SPK0517", str(p), f"'{end}' is not a node", f"Use one of {', '.join(nodes)}"
             )
-    if any(n.name == p.target for n in graph.inputs):
+    source, target = nodes[p.source], nodes[p.target]
+    if isinstance(target, Input):
         raise SpikecError(
             "SPK0518", str(p), f"'{p.target}' is an input", "Project onto a population"
         )
-    ports = getattr(graph.population(p.target).neuron, "ports", ("input",))
+    ports = getattr(target.neuron, "ports", ("input",))
     if p.port not in ports:
         raise SpikecError(
             "SPK0519", str(p), f"there is no port '{p.port}'", f"Use one of {', '.join(ports)}"
         )
-    if (p.synapse.in_size, p.synapse.out_size) != (sizes[p.source], sizes[p.target]):
+    if (p.synapse.in_size, p.synapse.out_size) != (source.size, target.size):
         raise SpikecError(
             "SPK0520",
             str(p),
             f"{p.synapse.kind} maps {p.synapse.in_size} to {p.synapse.out_size} but "
-            f"'{p.source}' has {sizes[p.source]} and '{p.target}' has {sizes[p.target]}",
+            f"'{p.source}' has {source.size} and '{p.target}' has {target.size}",
             "Correct the weight's shape",
         )
     if p.delay < 0:

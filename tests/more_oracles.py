@@ -74,9 +74,7 @@ def _run(
 
 
 def _one(value: Any, neuron: int) -> Number:
-    if isinstance(value, list | np.ndarray) and np.ndim(value):
-        return value[neuron]  # pyright: ignore[reportUnknownVariableType]
-    return value
+    return value if np.ndim(value) == 0 else value[neuron]
 
 
 # Values ----------------------------------------------------------------------------------------

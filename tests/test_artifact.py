@@ -233,6 +233,7 @@ def test_a_failing_second_rename_puts_the_old_build_back(
 
     monkeypatch.setattr(os, "rename", refusing)
     assert "Input/output error" in message(lambda: spikec.emit(program(), place))
+    assert place.is_dir()
     assert spikec.open(place).passes == "discretize"
     assert os.listdir(tmp_path) == ["build"]
 
@@ -335,6 +336,12 @@ def huge_number(build: Path) -> None:
     reseal(build)
 
 
+def negative_delay(build: Path) -> None:
+    text = (build / "program.txt").read_text().replace("delay=2", "delay=-2")
+    (build / "program.txt").write_text(text)
+    reseal(build)
+
+
 def other_program(build: Path) -> None:
     text = (build / "program.txt").read_text().replace("a test", "a lie")
     (build / "program.txt").write_text(text)
@@ -383,6 +390,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no arrays": (no_arrays, ""),
     "huge number": (huge_number, ""),
+    "program that does not hold together": (
+        negative_delay,
+        "build: last -> hidden: delay -2 is negative. Use 0 or more. [SPK0521]",
+    ),
     "other program": (
         other_program,
         "build: manifest and program differ. Compile again with spikec. [SPK0819]",
@@ -474,8 +485,11 @@ def test_arrays_survive(tmp_path: Path) -> None:
         assert found[name].shape == array.shape
         with np.load(tmp_path / "x.npz") as file:
             assert np.array_equal(file[name], array)
+    for name in ("x.npz", "y.npz"):
+        with zipfile.ZipFile(tmp_path / name) as packed:
+            assert {info.date_time for info in packed.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     with np.load(tmp_path / "y.npz") as file:
-        assert sorted(file.files) == ["b", "s/a"]
+        assert file.files == ["b", "s/a"]
         assert file["s/a"].tolist() == [[2, 2]] * 2 + [[3, 3]] * 3
 
 

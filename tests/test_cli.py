@@ -562,12 +562,18 @@ def test_an_interrupted_simulate_leaves_nothing(
     """Disk full, or Ctrl-C: an older file stays, and no piece of the new one."""
     Path("y.npz").write_text("older")
     before = sorted(os.listdir())
-    monkeypatch.setattr(BatchWriter, "finish", raising(error or KeyboardInterrupt()))
-    _, err = terminal("simulate build -i x.npy -o y.npz", code=1 if error else 130)
-    assert error is None or err == (
-        "y.npz: it cannot be written (No space left on device). Check the place, its permissions "
-        "and the free space. [SPK0801]\n"
-    )
+
+    def finish(self: BatchWriter, path: Path) -> None:
+        path.write_text("half")
+        raise error or KeyboardInterrupt
+
+    monkeypatch.setattr(BatchWriter, "finish", finish)
+    for name in ("y.npz", "new/y.npz"):
+        _, err = terminal(f"simulate build -i x.npy -o {name}", code=1 if error else 130)
+        assert error is None or err == (
+            f"{name}: it cannot be written (No space left on device). Check the place, its "
+            "permissions and the free space. [SPK0801]\n"
+        )
     assert sorted(os.listdir()) == before
     assert Path("y.npz").read_text() == "older"
 

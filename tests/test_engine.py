@@ -3,6 +3,7 @@
 import itertools
 import os
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -73,12 +74,23 @@ def sent(made: spikec.Program, data: Any = RAMP, name: str = "b") -> list[float]
 # ---------------------------------------------------------------- delays and starts
 
 
-@pytest.mark.parametrize("delay", [0, 1, 3, 6, 7, 8, 100, 10**12])
+@pytest.mark.parametrize("delay", [0, 1, 3, 6, 7, 8, 100, 10**5])
 def test_a_delay_of_any_length(delay: int) -> None:
     """What is sent in step t arrives in step t + delay; longer than the run means never."""
     wanted = ([0.0] * min(delay, 7) + list(range(1, 8)))[:7]
     assert sent(relays({"xa": 0, "ab": delay})) == wanted
     assert sent(relays({"xa": delay, "ab": 0})) == wanted
+
+
+def test_a_delay_longer_than_the_run_takes_no_memory() -> None:
+    """Nothing is kept for steps that never come."""
+    made = relays({"xa": 10**5, "ab": 10**5})
+    run(made, RAMP)
+    tracemalloc.start()
+    run(made, RAMP)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.product((0, 1, 2, 9), repeat=2)))
@@ -333,3 +345,16 @@ def test_identity_of_spikes() -> None:
     nodes: list[Node] = [Input("x", (4, 5), Bool()), Population("p", (20,), spikec.Relay())]
     made = program([*nodes, Output("y", "p")], [Projection("x", "p", identity(20))])
     np.testing.assert_array_equal(same(made, SPIKES).output, SPIKES.reshape(37, 30, 20))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_count_that_is_no_number(backend: str) -> None:
+    """A floating-point network that grows beyond all numbers is an error, not a traceback."""
+    lif = spikec.LIF(decay=0.5, threshold=1e-300, gain=1e300, max_spikes=0)
+    nodes: list[Node] = [Input("x", (1,)), Population("p", (1,), lif)]
+    nodes += [Population("q", (1,), spikec.Relay()), Output("y", "q")]
+    made = program(nodes, [Projection("x", "p", floats([[1.0]]))])
+    with pytest.raises(spikec.SpikecError) as caught, np.errstate(over="ignore"):
+        run(made, np.ones((1, 2, 1)), backend)
+    line = "p: it sends inf spikes. Check its decay, gain and threshold. [SPK0703]"
+    assert str(caught.value) == line

@@ -155,3 +155,18 @@ def test_options_of_a_compilation() -> None:
     line = failure(lambda: spikec.compile(graph, target="abacus"))
     assert line.startswith("--target: 'abacus' is not a target. Use one of cpu")
     assert line.endswith("[SPK0621]")
+
+
+@pytest.mark.parametrize("gain", [1e200, 1e-200])
+def test_weights_that_no_unit_can_hold(gain: float) -> None:
+    """They would leave float64 on the way to integers; a single tiny weight does not."""
+    graph = small.network(spikec.LIF(decay=0.9, gain=gain))
+    line = failure(lambda: spikec.compile(graph, pipeline="quantize"))
+    assert line.startswith("quantize: hidden: the largest weight times its gain and input is ")
+    assert line.endswith(", which no unit can hold. Rescale the model. [SPK0656]")
+    values = np.ones((4, 6))
+    values[0, 0] = 5e-324
+    tiny = spikec.Projection("in", "hidden", spikec.Dense(spikec.Tensor.floats(values)))
+    graph = small.network()
+    made = spikec.Graph("g", graph.nodes, (tiny, *graph.projections[1:]))
+    assert spikec.compile(made, pipeline="quantize").stage == "integer"

@@ -350,10 +350,10 @@ def test_nir_data(tmp_path: Path, reader: Reader) -> None:
         idx=np.array([[4, 4, 0, -1]]),
         time=np.array([[0.001, 0.0012, 0.029, np.inf]]),
         n_neurons=6,
-        t_max=0.03,
+        t_max=0.043,  # 0.043 / 0.001 is 42.99999999999999
         value=np.array([[0.5, 0.25, -1.5, 9.0]]),
     )
-    found = reader.read(GRAPH, write_nir(tmp_path, spikes=valued))["in"].reshape(30, 6)
+    found = reader.read(GRAPH, write_nir(tmp_path, spikes=valued))["in"].reshape(43, 6)
     assert {tuple(at): found[tuple(at)] for at in np.argwhere(found).tolist()} == {
         (1, 4): 0.25,
         (29, 0): -1.5,
@@ -361,6 +361,14 @@ def test_nir_data(tmp_path: Path, reader: Reader) -> None:
     assert reader.findings == [
         "x.nir: in: 1 bins hold more than one event; the last one's value counts. [SPK0929]"
     ]
+
+
+def test_the_last_step_of_events_may_be_a_part_of_one(tmp_path: Path, reader: Reader) -> None:
+    """2.5 ms are three steps of 1 ms, or no event in the last half could be kept."""
+    late = nir.EventData(np.array([[5]]), np.array([[0.0024]]), 6, 0.0025)
+    found = reader.read(GRAPH, write_nir(tmp_path, spikes=late))["in"]
+    assert np.argwhere(found).tolist() == [[0, 2, 1, 2]]
+    assert found.shape[1] == 3
 
 
 def test_nir_data_without_a_step(tmp_path: Path, reader: Reader) -> None:

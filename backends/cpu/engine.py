@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from spikec.backends import tally
 from spikec.backends.cpu.delivery import Delivery, delivery, list_events, narrow
 from spikec.backends.cpu.update import Update, update
 from spikec.compiler.equation import Lane
@@ -185,7 +186,7 @@ class _Run:
         counts = self.counts[unit.name]
         counts["saturations"] += int(hits)
         if model.emits != "values":
-            counts["spikes"] += int(count.sum() if model.emits == "spikes" else value.sum())
+            counts["spikes"] += tally(unit.name, count if model.emits == "spikes" else value)
         held = dict(zip(unit.update.states, self.states[unit.name], strict=True))
         recorder.keep(unit.population, step, value, held, self.samples)
 

@@ -23,7 +23,6 @@ from spikec.compiler.frontends.nir_raw import (
     read_root,
     readable,
 )
-from spikec.compiler.ir import check_name
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import h5py, nir
 
@@ -146,7 +145,6 @@ class _Group:
         if not isinstance(nodes, h5py.Group):
             raise _wrong_kind(where, "group")
         for name in nodes:
-            check_name(name, where)
             yield name, _Group(_member(nodes, name, f"{where}.{name}"), self.limits)
 
     def edges(self, where: str) -> tuple[tuple[str, str], ...]:

@@ -188,7 +188,7 @@ class _Quantizer:
         if bool(whole) and bool(values.any()):
             return replace(node, signal=FixedPoint(bits, 0, signed=False), scale=1.0)
         top = (1 << (bits - 1)) - 1
-        scale = (float(np.abs(values).max()) or 1.0) / top
+        scale = float(np.abs(values).max()) / top or 1.0 / top
         return replace(node, signal=FixedPoint(bits, 0), scale=scale)
 
     def _source_scale(self, name: str) -> float | None:
@@ -213,10 +213,13 @@ class _Quantizer:
             scale = self._source_scale(p.source)
             if scale is not None:
                 weights = scale_synapse(p.synapse, gain).weight.data
-                magnitudes.append(np.abs(weights * scale).reshape(-1))
+                with np.errstate(over="ignore", invalid="ignore"):
+                    magnitudes.append(np.abs(weights * scale).reshape(-1))
+        every = np.concatenate(magnitudes)
+        _check_range(population.name, every, 2.0**-400)
         top = (1 << (policy.weight_bits - 1)) - 1
         unit = weight_unit(
-            np.concatenate(magnitudes),
+            every,
             top,
             policy.clip,
             policy.percentile,
@@ -230,6 +233,7 @@ class _Quantizer:
         assert scale is not None
         scaled = scale_synapse(p.synapse, folded.gain / folded.unit)
         bias = scaled.bias
+        _check_range(str(p), scaled.weight.data, 0.0)
         return scaled.with_numbers(Tensor.floats(scaled.weight.data * scale), bias)
 
     def _weights(self, p: Projection) -> Synapse:
@@ -276,7 +280,7 @@ class _Quantizer:
         if limit:
             return float(limit)
         least = float(model.parameters()["threshold"].real().min()) / folded.unit
-        return bound / least
+        return bound / least if least else inf
 
     def _bound(self, folded: _Folded, input_limit: float) -> tuple[float, str]:
         """Return the largest magnitude of a state in units, and where the bound comes from."""
@@ -424,6 +428,22 @@ class _Quantizer:
             error += float(np.abs(new.synapse.bias.real() / unit - exact.bias.data).max())
         row["update_error"]["constant"] += error * unit
         row["weight_step"] = max(row["weight_step"], 2.0**-new.synapse.weight.frac * unit)
+
+
+def _check_range(where: str, weights: Array, least: float) -> None:
+    """Refuse weights whose largest is no number, or so large or small that its unit is none.
+
+    Raises:
+        SpikecError: SPK0656.
+    """
+    largest = float(np.abs(weights).max(initial=0.0))
+    if largest != 0 and not least < largest < 2.0**400:
+        raise SpikecError(
+            "SPK0656",
+            where,
+            f"the largest weight times its gain and input is {largest:g}, which no unit can hold",
+            "Rescale the model",
+        )
 
 
 def _largest(signal: Signal) -> float:
