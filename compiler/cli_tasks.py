@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from spikec.compiler import compare as comparing
 from spikec.compiler.artifact import MANIFEST, emit, open_folder
 from spikec.compiler.cli_report import Bar, Block, Findings, Report, Table
+from spikec.compiler.compare import batches, compare, counted
 from spikec.compiler.disk import restore, whole_file
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.expr import describe
@@ -165,12 +165,16 @@ def _figures(program: Program) -> dict[str, Any]:
 def _sizes(program: Program) -> str:
     shown = _figures(program)
     neurons = sum(shown["populations"].values())
-    latency = f", latency {program.latency} steps" if program.latency else ""
-    kind = "integers" if program.stage == "integer" else "floating point"
-    return (
-        f"{len(shown['populations'])} populations, {neurons:,} neurons, "
-        f"{shown['projections']} projections, {shown['weights']:,} weights, {kind}{latency}"
-    )
+    parts = [
+        counted(len(shown["populations"]), "population"),
+        counted(neurons, "neuron"),
+        counted(shown["projections"], "projection"),
+        counted(shown["weights"], "weight"),
+        "integers" if program.stage == "integer" else "floating point",
+    ]
+    if program.latency:
+        parts.append(f"latency {counted(program.latency, 'step')}")
+    return ", ".join(parts)
 
 
 def _bytes(size: int) -> str:
@@ -269,7 +273,7 @@ def simulate(
     labels = data.read_labels(inputs)
     method = readout or (None if labels is None else "count")
     simulator = Simulator(program, backend)
-    parts = comparing.batches(program, inputs, record)
+    parts = [part for part, _ in batches(program, inputs, record)]
     if plot is not None:
         first = {name: np.asarray(a)[:1] for name, a in inputs.items()}
         raster(simulator.run(first, ("spikes",)), program, plot)
@@ -277,7 +281,7 @@ def simulate(
     totals = {p.name: {"spikes": 0, "saturations": 0} for p in program.graph.order()}
     chosen: list[Array] = []
     with Bar() as bar, _written(output, samples) as add:
-        for part, _ in parts:
+        for part in parts:
             trace = simulator.run({n: np.asarray(a)[part] for n, a in inputs.items()}, record)
             add(_arrays(trace))
             for name, counts in totals.items():
@@ -286,26 +290,28 @@ def simulate(
             if method is not None:
                 chosen.append(read_out(trace.output, method))
             bar("simulate", part.stop, samples)
+    extent = f"{counted(samples, 'sample')} x {counted(steps, 'step')}"
     shown: dict[str, Any] = {"samples": samples, "steps": steps, "backend": backend}
     shown["populations"] = totals
-    blocks: list[Block] = [
-        f"{program.graph.name} on {backend}: {samples:,} samples x {steps:,} steps",
-        _activity(program, totals, samples * steps),
-    ]
+    blocks: list[Block] = [f"{program.graph.name} on {backend}: {extent}"]
+    blocks.append(_activity(program, totals, samples * steps))
     if method is not None:
-        classes = np.concatenate(chosen)
-        shown |= {"readout": method, "classes": classes.tolist()}
-        if labels is None:
-            blocks.append(f"classes  {' '.join(str(c) for c in classes)}")
-        else:
-            right = int((classes == labels).sum())
-            shown["accuracy"] = {"correct": right, "of": samples}
-            blocks.append(f"accuracy  {_share(right, samples)}  (readout {method})")
+        blocks.append(_classes(np.concatenate(chosen), labels, method, shown))
     for what, path in (("output", output), ("picture", plot)):
         if path is not None:
             shown[what] = str(path)
             blocks.append(f"{what}  {path}")
     return Report(shown, blocks, findings)
+
+
+def _classes(classes: Array, labels: Array | None, method: str, shown: dict[str, Any]) -> str:
+    """Return the accuracy, or the classes, as a line; add them to what JSON shows."""
+    shown |= {"readout": method, "classes": classes.tolist()}
+    if labels is None:
+        return f"classes  {' '.join(str(c) for c in classes)}"
+    right = int((classes == labels).sum())
+    shown["accuracy"] = {"correct": right, "of": len(labels)}
+    return f"accuracy  {_share(right, len(labels))}  (readout {method})"
 
 
 def _activity(program: Program, totals: Mapping[str, Mapping[str, int]], steps: int) -> Table:
@@ -358,13 +364,13 @@ def verify(build: Path, data: Data, against: str, backend: str) -> Report:
         steps, seed = data.steps or STEPS, SEED if data.seed is None else data.seed
         inputs = random_inputs(program.graph, SAMPLES, steps, PROBABILITY, seed)
         origin = (
-            f"random, {SAMPLES} samples x {steps} steps, spikes with probability {PROBABILITY}, "
-            f"values uniform, seed {seed}"
+            f"random, {SAMPLES} samples x {counted(steps, 'step')}, spikes with probability "
+            f"{PROBABILITY}, values uniform, seed {seed}"
         )
     else:
         inputs, origin = data.read(program.graph, findings), str(data.path)
     with Bar() as bar:
-        found = comparing.compare(program, inputs, against, backend, progress=bar)
+        found = compare(program, inputs, against, backend, progress=bar)
     shown = {"equal": found.equal, "input": origin, **asdict(found)}
     return Report(shown, [f"input  {origin}", str(found)], findings, code=0 if found.equal else 1)
 

@@ -92,13 +92,19 @@ class Comparison:
         if self.tolerance is not None:
             how = f"spikes exactly, states within {self.tolerance:g} max(1, |a|)"
         extent = (
-            f"compared {self.samples:,} samples x {self.steps:,} steps, {self.spikes:,} spikes, "
-            f"{self.numbers:,} numbers of {self.populations} populations, {how}"
+            f"compared {counted(self.samples, 'sample')} x {counted(self.steps, 'step')}, "
+            f"{counted(self.spikes, 'spike')}, {counted(self.numbers, 'number')} of "
+            f"{counted(self.populations, 'population')}, {how}"
         )
         if self.difference is None:
             return f"{a} and {b} agree in every spike and state: {extent}"
         first, second = repr(self.difference.first), repr(self.difference.second)
         return f"{a} and {b} differ first at {self.difference} is {first} and {second}; {extent}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return for instance ``1 spike`` or ``2,000 spikes``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def compare(

@@ -27,26 +27,18 @@ PERCENTILES = (5, 95)
 GROUPS = ("synapse", "neuron", "network", "static")
 # Kind of place and its name: an input, a population, a projection, or the machine as a whole.
 Place = tuple[str, str]
+Static = Literal["chip", "core"]
 MACHINE: Place = ("machine", "static power")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a price depends on beside the counts.
-
-    Attributes:
-        seconds: Run time of everything that was counted, where the book does not know it.
-        clock_hz: Clock, for a book with a price per cycle.
-        chips: How many chips draw static power.
-        static: Whether static power is that of whole chips, or of the cores of the mapping.
-        draws: Monte Carlo draws.
-        seed: Of the draws.
-    """
+    """What an energy depends on beside counts and prices; see ``profile``."""
 
     seconds: float | None = None
     clock_hz: float | None = None
     chips: int = 1
-    static: Literal["chip", "core"] = "chip"
+    static: Static = "chip"
     draws: int = 10_000
     seed: int = 0
 
@@ -59,8 +51,9 @@ class Options:
         for name in ("seconds", "clock_hz", "chips", "draws"):
             value = getattr(self, name)
             if value is not None and not (isfinite(value) and value > 0):
+                option = f"--{name.replace('_', '-')}"
                 raise SpikecError(
-                    "SPK1130", f"--{name}", f"{value:g} is not positive", "Give a positive number"
+                    "SPK1130", option, f"{value:g} is not positive", "Give a positive number"
                 )
         if self.static not in ("chip", "core"):
             raise SpikecError(
@@ -196,7 +189,13 @@ def profile(
     program: Program,
     trace: Trace | Counts,
     prices: str | Path | PriceBook | None = None,
-    options: Options = Options(),
+    *,
+    seconds: float | None = None,
+    clock_hz: float | None = None,
+    chips: int = 1,
+    static: Static = "chip",
+    draws: int = 10_000,
+    seed: int = 0,
 ) -> EnergyReport:
     """Return what a run costs.
 
@@ -204,18 +203,23 @@ def profile(
         program: What was run.
         trace: Of a run that recorded ``spikes`` and ``state``, or the counts of one or more.
         prices: Name of a book, path of a .toml file, or a book; None counts only.
-        options: Run time, clock, chips, and the Monte Carlo.
+        seconds: Run time of everything that was counted, where the book does not know it.
+        clock_hz: Clock, for a book with a price per cycle.
+        chips: How many chips draw static power.
+        static: Whether static power is that of whole chips, or of the cores of the mapping.
+        draws: Monte Carlo draws.
+        seed: Of the draws.
 
     Raises:
-        SpikecError: Errors of ``count`` and ``load_prices``.
+        SpikecError: Errors of ``Options``, ``load_prices``, ``count`` and ``price``.
     """
-    counts = trace if isinstance(trace, Counts) else count(program, trace)
+    options = Options(seconds, clock_hz, chips, static, draws, seed)
     book = prices if isinstance(prices, PriceBook) or prices is None else load_prices(prices)
-    return price(counts, book, options)
+    return price(trace if isinstance(trace, Counts) else count(program, trace), book, options)
 
 
 def price(counts: Counts, book: PriceBook | None, options: Options = Options()) -> EnergyReport:
-    """Return what has been counted, priced; see ``profile``.
+    """Return what counts cost; see ``profile``.
 
     Raises:
         SpikecError: SPK1132 when the book has no static power per core and it is asked for.

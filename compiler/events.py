@@ -180,13 +180,14 @@ def _fill(
     late = int(np.count_nonzero(~inside))
     if late:
         clock.report(
-            Finding("SPK0928", where, f"{late} events in or after step {steps} are left out")
+            Finding("SPK0928", where, f"events left out, in or after step {steps}: {late:,}")
         )
     index = ((sample * steps + at_step.astype(np.int64)) * node.size + channel)[inside]
     shared = int(np.count_nonzero(np.unique(index, return_counts=True)[1] > 1))
     if shared:
         rule = "each counts as one spike" if values is None else "the last one's value counts"
-        clock.report(Finding("SPK0929", where, f"{shared} bins hold more than one event; {rule}"))
+        message = f"bins with more than one event: {shared:,}; {rule}"
+        clock.report(Finding("SPK0929", where, message))
     grid: Array = np.zeros(samples * steps * node.size, np.bool_ if values is None else np.float64)
     grid[index] = True if values is None else values[inside]
     return grid.reshape(samples, steps, *node.shape)

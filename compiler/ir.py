@@ -259,7 +259,8 @@ class Graph:
         flow.add_edges_from((p.source, p.target) for p in self.projections if p.source in position)
         cycles = nx.condensation(flow)
         members = {c: sorted(cycles.nodes[c]["members"], key=rank.__getitem__) for c in cycles}
-        sorting = nx.lexicographical_topological_sort(cycles, key=lambda c: rank[members[c][0]])
+        first = {c: rank[listed[0]] for c, listed in members.items()}
+        sorting = nx.lexicographical_topological_sort(cycles, key=first.__getitem__)
         by_name = {p.name: p for p in self.populations}
         return tuple(by_name[n] for c in sorting for n in members[c])
 

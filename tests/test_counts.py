@@ -216,7 +216,7 @@ def placed(graph: spikec.Graph, seed: int) -> Placement | None:
 def test_counts_are_those_of_plain_loops(graph: spikec.Graph, seed: int, integer: bool) -> None:
     """Events, accesses, updates, synops, messages and hops, in both engines and number systems."""
     graph = varied(graph, seed)
-    data = spikes_for(graph, 2, 8, seed)
+    data = spikes_for(graph, 2, 8, seed, probability=(0.02, 0.1, 0.4)[seed % 3])
     pipeline = "discretize,quantize" if integer else "discretize"
     program = spikec.compile(
         graph, pipeline=pipeline, mapping=placed(graph, seed), calibration=data
@@ -298,6 +298,17 @@ def test_a_zero_weight_updates_a_dense_target() -> None:
     assert found.projections["x -> p"].total == 2
     assert found.projections["x -> p"].effective == 1
     assert found.populations["p"].updates == 2
+
+
+def test_a_state_counts_as_it_was_before_the_step() -> None:
+    """Zero at first, then driven by the offset to 0.4, 0.6, 0.7; reset by the spike at 0.75."""
+    lif = spikec.LIF(decay=0.5, threshold=0.72, reset="zero", offset=0.4)
+    graph = small().graph
+    driven = graph.with_nodes([replace(graph.population("p"), neuron=lif)])
+    program = spikec.compile(driven, pipeline="discretize")
+    updates = [run(program, [[0, 0]] * n).populations["p"].updates for n in range(1, 7)]
+    # The spike of step 4 counts although it leaves zero; step 5 finds zero, and 6 does not.
+    assert updates == [0, 2, 4, 6, 6, 8]
 
 
 def test_without_a_mapping_messages_are_unknown() -> None:

@@ -255,7 +255,7 @@ def test_prices_of_two_voltages_are_doubted() -> None:
     ("options", "line"),
     [
         ({"seconds": 0.0}, "--seconds: 0 is not positive. Give a positive number. [SPK1130]"),
-        ({"clock_hz": -1.0}, "--clock_hz: -1 is not positive. Give a positive number. [SPK1130]"),
+        ({"clock_hz": -1.0}, "--clock-hz: -1 is not positive. Give a positive number. [SPK1130]"),
         ({"chips": 0}, "--chips: 0 is not positive. Give a positive number. [SPK1130]"),
         ({"draws": 0}, "--draws: 0 is not positive. Give a positive number. [SPK1130]"),
         ({"static": "tile"}, "--static: 'tile' has no power. Use chip or core. [SPK1131]"),

@@ -106,7 +106,7 @@ def test_several_projections_between_one_pair(first: int, second: int) -> None:
     assert sent(program(nodes, edges)) == wanted
 
 
-@pytest.mark.parametrize(("start", "delay"), list(itertools.product((0, 1, 3), (0, 1, 2, 5))))
+@pytest.mark.parametrize(("start", "delay"), list(itertools.product((0, 1, 3), (0, 1, 2, 5, 8))))
 def test_a_population_that_starts_later(start: int, delay: int) -> None:
     """It sends nothing before, ignores what arrived before, and is recorded from its start on."""
     late = relays({"xa": 0, "ab": delay}, {"a": start, "b": start})

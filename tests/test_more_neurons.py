@@ -446,11 +446,11 @@ def quantised(neuron: Any, options: str = "weight_bits=8", weight: float = 1.0) 
 
 def test_counters_get_the_width_they_need() -> None:
     """A counter is an unsigned integer of its largest value, which it cannot leave."""
-    lif = spikec.RefractoryLIF(decay=0.9, steps=np.array([1, 17]), r_init=3)
+    lif = spikec.RefractoryLIF(decay=0.9, steps=np.array([1, 16]), r_init=3)
     program, population = quantised(lif)
-    assert str(population.formats["r"]) == "u5.0:floor:never"
+    assert str(population.formats["r"]) == "u4.0:floor:never"
     assert str(population.formats["v"]) == "s24.12:nearest_even:saturate"
-    assert population.neuron.steps.data.tolist() == [1, 17]
+    assert population.neuron.steps.data.tolist() == [1, 16]
     assert str(population.neuron.steps.dtype) == "u5.0"
     assert population.neuron.r_init.data == 3
     assert program.stage == "integer"
@@ -467,11 +467,13 @@ def test_an_adaptation_gets_a_format_of_its_own() -> None:
     # At most 50,000 in units of 1 / 127: 23 bits, so one is left for the fraction.
     assert str(population.formats["a"]) == "u24.1:nearest_even:saturate"
     assert not program.graph.findings or program.graph.findings[0].code == "SPK0653"
+    _, population = quantised(replace(rises, adaptation_gain=250.0, a_init=25000.0))
+    assert str(population.formats["a"]) == "u24.1:nearest_even:saturate"
     falls = spikec.AdaptiveLIF(decay=0.9, adaptation_decay=0.99, adaptation_gain=-0.5)
     _, population = quantised(falls)
     assert population.formats["a"] == population.formats["v"]
-    narrow, population = quantised(rises, "weight_bits=8,state_bits=16")
-    assert str(population.formats["a"]) == "u16.0:nearest_even:saturate"
+    narrow, population = quantised(rises, "weight_bits=8,state_bits=20")
+    assert str(population.formats["a"]) == "u20.0:nearest_even:saturate"
     assert [f.code for f in narrow.graph.findings] == ["SPK0653", "SPK0654"]
 
 
@@ -977,6 +979,18 @@ def test_conductances_in_integers_stay_close_to_floating_point() -> None:
         "conductance_precision", cells=cells, steps=steps, spikes_float=spikes[0],
         spikes=spikes[1], same_step=same, rms_mv=float(np.sqrt(np.square(gap).mean())),
     )  # fmt: skip
+
+
+def test_conductance_threshold_is_strict() -> None:
+    """A membrane that rests at its threshold does not spike; one just above it does, by gates."""
+    level = np.array([-65.0, np.nextafter(-65.0, -66.0)])
+    cell = module_cell(threshold=np.resize(level, NEURONS), gate=4.0, frozen=2.0)
+    nothing = np.zeros((1, 10, NEURONS))
+    data = {"x_excitatory": nothing, "x_inhibitory": nothing}
+    for backend in BACKENDS:
+        out = spikec.simulate(build(cell, {}), data, (), backend).output[0]
+        assert not out[:, 0].any()
+        assert np.flatnonzero(out[:, 1]).tolist() == [0, 4, 8]
 
 
 def test_diehl_cook_module() -> None:

@@ -111,7 +111,7 @@ def test_spiking_neurons_in_floating_point(kind: str) -> None:
 
 def stored(values: Array, frac: int) -> spikec.Tensor:
     """Return a tensor of exact multiples of 2^-frac."""
-    return spikec.Tensor.integers(np.round(values * 2**frac), spikec.FixedPoint(24, frac))
+    return spikec.Tensor.integers(np.rint(np.ldexp(values, frac)), spikec.FixedPoint(24, frac))
 
 
 def fractions(values: Array) -> Any:

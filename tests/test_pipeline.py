@@ -1,6 +1,7 @@
 """The text of pipelines, the order in which passes run, and the options of a compilation."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,19 @@ def test_an_error_names_the_pass() -> None:
     line = failure(lambda: spikec.compile(small.network(recurrent=1), pipeline="retime"))
     assert line.startswith("retime: ")
     assert line.endswith("[SPK0662]")
+
+
+def test_verify_runs_after_every_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a pass broke is an error with its name, before the next pass sees it."""
+
+    def broken(self: Retime, program: spikec.Program, context: Context) -> spikec.Program:
+        first, *rest = program.graph.populations
+        nodes = [replace(first, start=-1), *rest]
+        return replace(program, graph=program.graph.with_nodes(nodes))
+
+    monkeypatch.setattr(Retime, "run", broken)
+    line = failure(lambda: spikec.compile(small.spiking(), pipeline="retime,quantize"))
+    assert line == "retime: hidden: start -1 is negative. Use 0 or more. [SPK0515]"
 
 
 def test_verify_runs_before_the_first_pass() -> None:

@@ -260,7 +260,7 @@ def test_events_that_share_a_bin(reader: Reader) -> None:
         assert np.argwhere(grid).tolist() == [[0, 0, 1], [0, 0, 2], [0, 2, 1]]
         assert grid.max() == 1
         assert reader.findings == [
-            "x.npz: 1 bins hold more than one event; each counts as one spike. [SPK0929]"
+            "x.npz: bins with more than one event: 1; each counts as one spike. [SPK0929]"
         ]
 
 
@@ -271,7 +271,7 @@ def test_steps_of_events(reader: Reader) -> None:
     assert reader(LINE, events, steps=9)["in"].shape == (1, 9, 5)
     assert reader.findings == []
     assert reader(LINE, events, steps=5)["in"].sum() == 1
-    assert reader.findings == ["x.npz: 1 events in or after step 5 are left out. [SPK0928]"]
+    assert reader.findings == ["x.npz: events left out, in or after step 5: 1. [SPK0928]"]
 
 
 def test_recordings_of_nmnist(data: Path, reader: Reader) -> None:
@@ -285,7 +285,7 @@ def test_recordings_of_nmnist(data: Path, reader: Reader) -> None:
     wanted = np.zeros((100, 350, 2, 34, 34), bool)
     wanted[sample, events["t_us"] // 1000, events["p"], events["y"], events["x"]] = True
     assert np.array_equal(grid, wanted)
-    assert "451 bins hold more than one event" in reader.findings[0]
+    assert "bins with more than one event: 451;" in reader.findings[0]
 
 
 def test_mistakes_with_events(reader: Reader) -> None:
@@ -359,7 +359,7 @@ def test_nir_data(tmp_path: Path, reader: Reader) -> None:
         (29, 0): -1.5,
     }
     assert reader.findings == [
-        "x.nir: in: 1 bins hold more than one event; the last one's value counts. [SPK0929]"
+        "x.nir: in: bins with more than one event: 1; the last one's value counts. [SPK0929]"
     ]
 
 

@@ -16,11 +16,12 @@ from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Core, Input, Output, Population, Projection, Slice
 from spikec.compiler.ir import Mapping as Placement
 from spikec.compiler.semantics import PRESETS
-from spikec.compiler.text import arrays, parse_program, print_program
+from spikec.compiler.text import arrays, digest, parse_program, print_program
 from spikec.compiler.types import Array, FixedPoint, Format, Tensor
 from spikec.compiler.verify import verify
 
 SEEN: Counter[str] = Counter()
+HEAD = 'spikec 1\nprogram target=cpu passes=""\ngraph "g" dt=none\n'
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -212,3 +213,41 @@ def test_a_changed_array_is_refused() -> None:
             rf"program text line \d+: array 'sha:{name}' has changed. Compile again. \[SPK0604\]",
             str(caught.value),
         )
+
+
+LIF = HEAD + "population p shape=[1] formats={} scale=1 start=0 lif(threshold="
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "data"),
+    [
+        ("f64", "[1]", np.array(["x"])),
+        ("f64", "[1]", np.array([None])),
+        ("f64", "[1]", np.array([1j])),
+        ("s8.0", "[-2,-2]", np.arange(4)),
+        ("f64", "[-1]", np.arange(4.0)),
+        # The product of this shape is zero in 64 bits.
+        ("i64", "[4294967296,4294967296]", np.array([], dtype=np.int64)),
+    ],
+)
+def test_an_array_of_no_numbers_or_no_shape_is_refused(kind: str, shape: str, data: Array) -> None:
+    """Though its hash may be right."""
+    name = digest(data) if data.dtype.kind in "if" else "00"
+    with pytest.raises(SpikecError) as caught:
+        parse_program(f"{LIF}{kind}{shape} sha:{name}", {name: data})
+    line = f"program text line 4: array 'sha:{name}' has changed. Compile again. [SPK0604]"
+    assert str(caught.value) == line
+
+
+def test_an_array_stands_for_no_word() -> None:
+    """Where a field has choices, an array is of the wrong type."""
+    begun = WHOLE["integer"]
+    name, data = next((n, a) for n, a in begun.stored.items() if a.size > 1)
+    array = f"s62.0[{data.size}] sha:{name}"
+    for choice in ("compare=gt", "reset=value", "max_spikes=1"):
+        for kind in ("s62.0", "i64"):
+            other = array.replace("s62.0", kind)
+            text = begun.text.replace(choice, choice.split("=")[0] + "=" + other)
+            with pytest.raises(SpikecError) as caught:
+                parse_program(text, begun.stored)
+            assert caught.value.code == "SPK0601"

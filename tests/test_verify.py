@@ -191,6 +191,16 @@ BROKEN: list[tuple[Callable[[], Graph], str]] = [
         "Store them in that format. [SPK0524]",
     ),
     (
+        lambda: quantized(
+            population={
+                "formats": {"v": Format(FixedPoint(16))},
+                "neuron": spikec.LIF(decay=0.5, v_init=3.0),
+            }
+        ),
+        "p.v_init: initial values do not fit the state's format s16.0. "
+        "Store them in that format. [SPK0524]",
+    ),
+    (
         lambda: quantized(population={"formats": {"v": Format(FixedPoint(2, 4))}}),
         "p.v_init: initial values do not fit the state's format s2.4. "
         "Store them in that format. [SPK0524]",

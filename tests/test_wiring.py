@@ -14,7 +14,7 @@ import spikec
 from sizes import evidence, examples
 from spikec.compiler.equation import Casts, Emission, Neuron, Step, Wires, parameter
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.expr import gt
+from spikec.compiler.expr import gt, shift
 from spikec.compiler.ir import Input, Node, Output, Population, Projection
 from spikec.compiler.synapses import Dense, Sparse
 from spikec.compiler.types import Bool, Exact, FixedPoint, Float, Format, Tensor
@@ -144,6 +144,19 @@ def test_bound_of_one_dense_projection() -> None:
     # An unsigned signal may also be silent.
     silent = Input("x", (3,), FixedPoint(4, 0, signed=False))
     assert interval(into_relay(1, (silent, dense([[1, -2, 4]])))) == Exact(-30, 75)
+
+
+def test_before_its_first_step_a_source_sends_zero() -> None:
+    """So zero is within the bound of what arrives, though the source never sends it."""
+    for sign in (1, -1):
+        relays = [Population(n, (1,), spikec.Relay()) for n in "ab"]
+        nodes: list[Node] = [Input("x", (1,), Bool()), *relays, Output("y", "b")]
+        first = Projection("x", "a", dense([[sign]], [5 * sign]))
+        graph = spikec.Graph(
+            "g", tuple(nodes), (first, Projection("a", "b", dense([[1]]), delay=1))
+        )
+        bounds = (0, 6) if sign > 0 else (-6, 0)
+        assert interval(graph, "b") == Exact(*bounds)
 
 
 def test_a_port_without_projections_is_zero_or_floating_point() -> None:
@@ -280,7 +293,7 @@ def test_floating_point_and_integers_do_not_meet() -> None:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Loud(Neuron):
-    """A model that sends something else than it says: twice its state, or a number as a spike."""
+    """A model that sends something else than it says: twice its state, a flag, or other units."""
 
     kind: ClassVar[str] = "loud"
     v_init: Tensor = parameter("membrane", 0.0)
@@ -293,7 +306,8 @@ class Loud(Neuron):
 
     def step(self, i: Wires, s: Wires, p: Wires, q: Casts) -> Step:
         v = q.v(s.v + i.input)
-        return Step(gt(v, 0) if self.factor == 0 else v * self.factor, v=v)
+        out = {0: gt(v, 0), 1: shift(v, 1), 2: v * 2}
+        return Step(out[self.factor], v=v)
 
 
 @pytest.mark.parametrize(
@@ -301,6 +315,7 @@ class Loud(Neuron):
     [
         (Loud(), "loud sends [-256, 254].0, not [-128, 127].0"),
         (Loud(sent="spikes"), "loud sends [-256, 254].0, not bool"),
+        (Loud(factor=1), "loud sends [-128, 127].-1, not [-128, 127].0"),
         (Loud(sent="values", factor=0), "loud sends bool, not [-128, 127].0"),
     ],
 )

@@ -52,7 +52,7 @@ def shown(value: Any) -> str:
         pairs = cast(dict[str, Any], value)
         return ", ".join(f"{k}: {shown(v)}" for k, v in pairs.items())
     if isinstance(value, list):
-        listed: list[Any] = value
+        listed: list[Any] = list(value)  # pyright: ignore[reportUnknownArgumentType]
         return ", ".join(shown(v) for v in listed)
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
