@@ -1,5 +1,7 @@
 """Small networks written down in Python, also reached as ``module:attribute``."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,8 @@ import spikec
 from spikec.compiler.types import Bool
 
 SHAPE = (2, 3)
+# For processes that import this module.
+PATH = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 
 
 def weights(out: int, size: int, scale: float = 1.0) -> spikec.Dense:

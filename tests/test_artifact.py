@@ -25,8 +25,6 @@ from spikec.compiler import disk, npz
 from spikec.compiler.artifact import json_text
 from spikec.compiler.text import arrays, print_program
 
-SOURCE = Path(__file__).parent
-
 
 def program(pipeline: str = "discretize") -> spikec.Program:
     return spikec.compile(small.spiking(), pipeline=pipeline)
@@ -108,7 +106,7 @@ def test_the_same_program_gives_the_same_bytes(tmp_path: Path) -> None:
         "spikec.emit(p, sys.argv[1])\n"
     )
     for seed, folder in (("1", "a"), ("2", "elsewhere/b")):
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(SOURCE)}
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": small.PATH}
         command = [sys.executable, "-c", script, str(tmp_path / folder)]
         subprocess.run(command, env=environment, check=True)
     first, second = content(tmp_path / "a"), content(tmp_path / "elsewhere" / "b")

@@ -20,13 +20,12 @@ import pytest
 import small
 import spikec
 from spikec.backends.cpu.engine import Engine
-from spikec.compiler import cli_tasks, simulator
+from spikec.compiler import cli, cli_tasks, simulator
 from spikec.compiler.cli import run
 from spikec.compiler.compare import FEWEST, compare
 from spikec.compiler.npz import BatchWriter
 from spikec.compiler.text import print_program
 
-TESTS = Path(__file__).parent
 COMMANDS = ("check", "show", "compile", "simulate", "verify", "targets", "models")
 
 
@@ -580,13 +579,16 @@ def test_an_interrupted_simulate_leaves_nothing(
 
 def test_ctrl_c_is_quiet(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 130."""
-    monkeypatch.setattr(cli_tasks, "targets", raising(KeyboardInterrupt()))
+    with monkeypatch.context() as patched:
+        patched.setattr(cli_tasks, "targets", raising(KeyboardInterrupt()))
+        assert terminal("targets", code=130) == ("", "")
+    monkeypatch.setattr(cli, "write", raising(KeyboardInterrupt()))
     assert terminal("targets", code=130) == ("", "")
 
 
 def start(line: str, stdout: int, stderr: int) -> "subprocess.Popen[bytes]":
     """Start a command in a process of its own."""
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment = {**os.environ, "PYTHONPATH": small.PATH}
     command = [sys.executable, "-m", "spikec", *shlex.split(line)]
     return subprocess.Popen(command, env=environment, stdout=stdout, stderr=stderr)
 
