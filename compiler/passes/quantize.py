@@ -225,7 +225,10 @@ class _Quantizer:
             policy.percentile,
             policy.unit == "power_of_two",
         )
-        return _Folded(population, model, gain, unit)
+        folded = _Folded(population, model, gain)
+        # Thresholds, resets and initial values must fit the state too, however small the weights.
+        least = folded.largest(("membrane", "current")) * 2.0 ** (2 - policy.state_bits)
+        return replace(folded, unit=max(unit, 2.0 ** ceil(log2(least)) if least else unit))
 
     def _in_units(self, p: Projection) -> Synapse:
         """Return the synapse, still real, from units of the source to units of the target."""
