@@ -20,7 +20,7 @@ from spikec.compiler.synapses import Dense, Sparse
 from spikec.compiler.types import Bool, Exact, FixedPoint, Float, Format, Tensor
 from spikec.compiler.wiring import lanes, source_types
 
-TRIED = {"networks": 0, "sums": 0, "refused": 0}
+TRIED = {"networks": 0, "sums": 0, "refused": 0, "sums run": 0}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -130,6 +130,35 @@ def test_fan_in_bounds_hold_and_are_reached(
         assert (port.lo, port.hi) == (min(sums), max(sums))
     TRIED["networks"] += 1
     TRIED["sums"] += len(sums)
+
+
+@given(made=fans(), seed=st.integers(0, 99))
+@examples(40, 400)
+def test_sums_at_mixed_binary_points(
+    made: tuple[spikec.Graph, list[tuple[Any, int, int]]], seed: int
+) -> None:
+    """Weights, signals and biases of several binary points add up exactly, in both engines."""
+    graph, ranges = made
+    try:
+        frac = interval(graph).frac
+    except SpikecError:
+        return
+    random, data = np.random.default_rng(seed), dict[str, Any]()
+    wanted = np.zeros((2, graph.population("p").size), dtype=object)
+    for (synapse, lo, hi), node in zip(ranges, graph.inputs, strict=True):
+        point = node.signal.frac if isinstance(node.signal, FixedPoint) else 0
+        stored = random.integers(lo, hi + 1, (2, 1, node.size))
+        data[node.name] = np.ldexp(stored.astype(float), -point)
+        weights = synapse.weight.data.astype(object)
+        up = frac - synapse.weight.frac - point
+        wanted += np.array(stored[:, 0].tolist(), dtype=object) @ weights.T * (1 << up)
+        if synapse.bias is not None:
+            wanted += synapse.bias.data.astype(object) * (1 << (frac - synapse.bias.frac))
+    program = spikec.compile(graph, pipeline="")
+    for backend in ("reference", "cpu"):
+        found = spikec.simulate(program, data, ("spikes",), backend).spikes["p"][:, 0]
+        assert found.tolist() == wanted.tolist(), backend
+    TRIED["sums run"] += wanted.size
 
 
 def test_bound_of_one_dense_projection() -> None:
