@@ -22,10 +22,10 @@ from spikec.compiler.types import Array, Exact, Float, Format, Tensor
 
 Emission = Literal["spikes", "counts", "values"]
 
-# membrane: in the unit of the membrane; factor: a dimensionless multiplier of a state; gain: from
-# the unit of an input to that of a state; steps: a whole number of time steps. The rest are SI
-# units of continuous models.
-Dimension = Literal["membrane", "current", "factor", "gain", "steps", "s", "V", "ohm", "1"]
+# membrane: in the unit of the membrane; factor: what multiplies a state that goes back into itself;
+# ratio: what multiplies a state elsewhere; gain: from the unit of an input to that of a state;
+# steps: a whole number of time steps. The rest are SI units of continuous models.
+Dimension = Literal["membrane", "current", "factor", "ratio", "gain", "steps", "s", "V", "ohm", "1"]
 
 # So that a counter of steps is a 32-bit number on every target.
 MOST_STEPS = (1 << 31) - 1

@@ -105,7 +105,18 @@ def round_factor(values: Array, significant: int) -> Tensor:
     used = both[both > 0]
     # Beyond eight further bits a tiny decay is not worth the width of every product.
     least = max(float(used.min()), float(used.max()) * 2.0**-8)
-    frac = max(significant - floor(log2(least)) - 1, 0)
+    return _rounded(values, significant - floor(log2(least)) - 1)
+
+
+def round_ratio(values: Array, significant: int) -> Tensor:
+    """Round multipliers so that the largest keeps ``significant`` bits."""
+    largest = float(np.abs(values).max())
+    return _rounded(values, significant - floor(log2(largest or 1.0)) - 1)
+
+
+def _rounded(values: Array, most: int) -> Tensor:
+    """Round to at most so many fraction bits, and drop those that all are zero."""
+    frac = max(most, 0)
     data = np.rint(np.ldexp(values, frac)).astype(np.int64)
     while frac > 0 and not np.any(data & 1):
         data, frac = data >> 1, frac - 1

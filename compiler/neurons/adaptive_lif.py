@@ -15,9 +15,9 @@ import numpy as np
 
 from spikec.compiler.equation import Casts, Parameter, Step, Wires, parameter
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.expr import where
+from spikec.compiler.expr import Expr, bound, where
 from spikec.compiler.neurons.firing import Firing, leak_bound
-from spikec.compiler.types import Array, Bool, Tensor
+from spikec.compiler.types import Array, Bool, Exact, Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -40,7 +40,7 @@ class AdaptiveLIF(Firing):
     decay: Parameter = parameter("factor")
     gain: Parameter = parameter("gain", 1.0)
     offset: Parameter = parameter("membrane", 0.0)
-    beta: Parameter = parameter("factor", 1.0)
+    beta: Parameter = parameter("ratio", 1.0)
     adaptation_decay: Parameter = parameter("factor")
     adaptation_gain: Parameter = parameter("membrane")
     a_init: Parameter = parameter("membrane", 0.0)
@@ -70,7 +70,7 @@ class AdaptiveLIF(Firing):
 
     def step(self, i: Wires, s: Wires, p: Wires, q: Casts) -> Step:
         """Build the equation."""
-        moved = p.with_wires(threshold=p.threshold + p.beta * s.a)
+        moved = p.with_wires(threshold=p.threshold + p.beta * s.a, membrane=s.v)
         out, v = self.advance(
             lambda v: q.leak(p.decay * v) + p.gain * i.input + p.offset, s.v, moved, q
         )
@@ -80,6 +80,24 @@ class AdaptiveLIF(Firing):
             risen = out * p.adaptation_gain
         a = q.a(q.adaptation_leak(p.adaptation_decay * s.a) + risen)
         return Step(out, v=v, a=a)
+
+    def after_reset(self, x: Expr, out: Expr, p: Wires) -> Expr:
+        """Return membrane x after the reset of the spikes ``out``, which are those of x."""
+        return Firing.after_reset(self, x, out, p.with_wires(membrane=x))
+
+    def _removed(self, out: Expr, p: Wires) -> Expr:
+        """Return what the spikes take from the membrane that they were counted on.
+
+        That is never more than the membrane, which intervals cannot see: there the most spikes meet
+        the highest threshold.
+        """
+        removed = Firing._removed(self, out, p)
+        most, x = removed.dtype, p.membrane.dtype
+        if isinstance(out.dtype, Bool) or not isinstance(most, Exact) or not isinstance(x, Exact):
+            return removed
+        finer = most.frac - x.frac
+        highest = max(x.hi, 0)
+        return bound(removed, 0, highest << finer if finer >= 0 else highest >> -finer)
 
     def fold_gain(self, size: int) -> tuple[Self, Array]:
         """Return the model with gain 1, and the gain."""

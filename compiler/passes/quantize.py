@@ -28,6 +28,7 @@ from spikec.compiler.rounding import (
     relative_error,
     round_factor,
     round_membrane,
+    round_ratio,
     round_weights,
     scale_synapse,
     weight_unit,
@@ -396,6 +397,8 @@ class _Quantizer:
         for name, tensor in old.items():
             if dimensions[name] == "factor":
                 changed[name] = round_factor(tensor.real(), self.policy.constant_bits)
+            elif dimensions[name] == "ratio":
+                changed[name] = round_ratio(tensor.real(), self.policy.constant_bits)
             elif dimensions[name] == "gain":
                 changed[name] = Tensor.integers(1, FixedPoint(1, 0, signed=False))
             elif dimensions[name] == "steps":
