@@ -43,6 +43,7 @@ class Interpreter:
         self.lanes = lanes(self.graph)
         self.signals = source_types(self.graph, self.lanes)
         self.order = self.graph.order()
+        self.projections = [q for p in self.graph.projections for q in p.by_delay()]
 
     def run(self, inputs: Mapping[str, Array], record: Collection[str] = ()) -> Trace:
         """Run a batch; see ``Runner``."""
@@ -99,7 +100,9 @@ class Interpreter:
         leaves = {("input", port): self._port(population, port, history, step) for port in ports}
         leaves |= {("state", name): value for name, value in state.items()}
         parameters = population.model().parameters()
-        return leaves | {("param", name): value.data for name, value in parameters.items()}
+        return leaves | {
+            ("param", name): value.data.astype(value.number) for name, value in parameters.items()
+        }
 
     def _port(
         self,
@@ -109,7 +112,7 @@ class Interpreter:
         step: int,
     ) -> Array:
         """Return the summed input of a port, (samples, neurons) or (1, neurons)."""
-        arriving = [p for p in self.graph.into(population.name) if p.port == port]
+        arriving = [p for p in self.projections if (p.target, p.port) == (population.name, port)]
         integer = isinstance(self.lanes[population.name].ports[port], Exact)
         total: Array = np.zeros((1, population.size), dtype=np.int64 if integer else np.float64)
         frac = port_frac(arriving, self.signals) if integer and arriving else 0
@@ -128,7 +131,7 @@ class Interpreter:
     def _forget(self, history: dict[str, dict[int, Array]], step: int) -> None:
         """Drop what no delay can reach any more."""
         for name, sent in history.items():
-            reach = max((p.delay for p in self.graph.projections if p.source == name), default=0)
+            reach = max((p.delay for p in self.projections if p.source == name), default=0)
             sent.pop(step - reach, None)
 
 

@@ -33,7 +33,7 @@ from spikec.compiler.npz import read_npz, write_npz
 from spikec.compiler.simulator import find_backend
 from spikec.compiler.target import load_target
 from spikec.compiler.text import arrays, parse_program, print_program
-from spikec.compiler.types import Array
+from spikec.compiler.types import Array, narrowest
 from spikec.compiler.verify import verify
 
 FORMAT = 1
@@ -127,11 +127,9 @@ def _plain(value: Any) -> Any:
 def _narrow(data: Array) -> Array:
     """Return float64, or the narrowest integers that hold the numbers."""
     if data.dtype.kind == "f":
-        return data.astype(np.float64)
+        return data.astype(np.float64, copy=False)
     lo, hi = (int(data.min()), int(data.max())) if data.size else (0, 0)
-    kinds = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)
-    fits = (k for k in kinds if np.iinfo(k).min <= lo and hi <= np.iinfo(k).max)
-    return data.astype(next(fits))
+    return data.astype(narrowest(lo, hi), copy=False)
 
 
 def _files(folder: Path) -> tuple[str, ...]:

@@ -72,6 +72,8 @@ class Counter:
         self.program = program
         self.graph = program.graph
         self.fans = [fan_out(p) for p in self.graph.projections]
+        # Which event arrives when: a projection with a delay per synapse is one for each delay.
+        self.waves = [(p, fan_out(p)) for q in self.graph.projections for p in q.by_delay()]
         self.starts = {p.name: p.start for p in self.graph.populations}
         self.units = _units(program)
         self.footprint = neurobench.footprint(self.graph)
@@ -145,7 +147,7 @@ class Counter:
             active[0] |= np.broadcast_to(
                 population.model().initial(name).data != 0, active[0].shape
             )
-        for projection, fan in zip(self.graph.projections, self.fans, strict=True):
+        for projection, fan in self.waves:
             if projection.target == population.name:
                 lag = self._lag(projection)
                 arriving = fan.arrivals(sent[projection.source][sample] != 0)

@@ -57,7 +57,7 @@ class ProjectionCounts:
     """What the synapses of a projection do.
 
     Attributes:
-        storage: dense, sparse or conv.
+        storage: dense, sparse, conv or procedural.
         synapses: Stored synapses; a shared weight counts at each of its places.
         nonzero: Those of them whose weight is not zero.
         events: Events of the source.

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 
 from spikec.compiler.ir import Projection
-from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pool2d, Sparse, Synapse, replace_data
+from spikec.compiler.synapses import (
+    AllButSelf,
+    Conv2d,
+    Dense,
+    OneToOne,
+    Pool2d,
+    Sparse,
+    Synapse,
+    replace_data,
+)
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import sparse as sp
 
@@ -63,9 +72,28 @@ class FanOut:
         return sp.csr_array(np.broadcast_to(touched, (self.total.size, cores)))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OthersFanOut(FanOut):
+    """The synapses of each neuron onto all others, without a matrix."""
+
+    def arrivals(self, sent: Array) -> Array:
+        """Return for events (steps, sources) whether one arrives, (steps, targets)."""
+        return np.asarray(sent.sum(axis=1, keepdims=True, dtype=np.int64) > sent)
+
+    def cores(self, seats: Array, cores: int) -> Any:
+        """Return which cores hold a target synapse of which source, sparse (sources, cores)."""
+        held = np.bincount(seats, minlength=cores)
+        touched = np.tile(held > 0, (seats.size, 1))
+        touched[np.arange(seats.size), seats] = held[seats] > 1
+        return sp.csr_array(touched)
+
+
 def fan_out(projection: Projection) -> FanOut:
     """Return the fan-out of a projection."""
     synapse = projection.synapse
+    if isinstance(synapse, AllButSelf) and projection.storage != "dense":
+        return _others(synapse)
+    synapse = synapse.plain()
     if isinstance(synapse, Dense):
         effective = np.count_nonzero(synapse.weight.data, axis=0)
         return _everything(synapse, effective)
@@ -79,6 +107,12 @@ def fan_out(projection: Projection) -> FanOut:
         shape=(synapse.in_size, synapse.out_size),
     )
     return FanOut(total, effective, synapse.out_size, reached)
+
+
+def _others(synapse: AllButSelf) -> FanOut:
+    used = np.broadcast_to(synapse.weight.data != 0, synapse.size)
+    total = np.full(synapse.size, synapse.size - 1, dtype=np.int64)
+    return OthersFanOut(total, np.count_nonzero(used) - used, synapse.size, None)
 
 
 def _everything(synapse: Synapse, effective: Array) -> FanOut:

@@ -19,9 +19,12 @@ import numpy as np
 
 from spikec.compiler.equation import Dynamics, Neuron
 from spikec.compiler.errors import Finding, SpikecError
-from spikec.compiler.synapses import Shape, Synapse
+from spikec.compiler.synapses import Shape, Sparse, Synapse
 from spikec.compiler.types import Array, Bool, FixedPoint, Float, Format, Tensor
 from spikec.compiler.untyped import networkx as nx
+
+# Steps; every step of the longest delay is kept in memory.
+MOST_DELAY = 1 << 20
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
@@ -139,8 +142,10 @@ class Projection:
         target: Population.
         synapse: The linear map.
         port: Input of the target's model.
-        delay: Steps between sending and arrival.
-        storage: dense, sparse or conv: how a target stores it; decides memory and price.
+        delay: Steps between sending and arrival, of all synapses.
+        storage: dense, sparse, conv or procedural: how a target stores it; decides memory and
+            price.
+        delays: Further steps of each synapse, shaped as the weight, or None.
     """
 
     source: str
@@ -149,11 +154,62 @@ class Projection:
     port: str = "input"
     delay: int = 0
     storage: str = ""
+    delays: Array | None = None
 
     def __post_init__(self) -> None:
-        """Fill in the storage that is natural for the kind."""
+        """Fill in the storage that is natural for the kind, and move what all delays share."""
         if not self.storage:
             object.__setattr__(self, "storage", self.synapse.storage)
+        if self.delays is not None:
+            self._set_delays(np.asarray(self.delays))
+
+    def _set_delays(self, delays: Array) -> None:
+        """Keep the delays read-only, the least of them in ``delay``.
+
+        Raises:
+            SpikecError: SPK0532 on what is not one number of steps per weight.
+        """
+        whole = delays.dtype.kind in "iu" and delays.size > 0
+        if not whole or delays.min() < 0 or delays.max() > MOST_DELAY:
+            problem = f"they are not whole numbers of steps from 0 to {MOST_DELAY}"
+        elif self.synapse.listed() is None:
+            problem = f"a synapse of kind {self.synapse.kind} has no single weights"
+        elif delays.shape != self.synapse.weight.shape:
+            problem = f"they have shape {delays.shape}, the weight {self.synapse.weight.shape}"
+        else:
+            least = int(delays.min())
+            spread = (delays - least).astype(np.int32)
+            spread.setflags(write=False)
+            object.__setattr__(self, "delay", self.delay + least)
+            object.__setattr__(self, "delays", spread if spread.any() else None)
+            return
+        raise SpikecError("SPK0532", f"{self} delays", problem, "Give one per weight, in steps")
+
+    @property
+    def longest(self) -> int:
+        """Steps of the slowest synapse."""
+        return self.delay + (0 if self.delays is None else int(self.delays.max()))
+
+    def by_delay(self) -> "tuple[Projection, ...]":
+        """Return projections of one delay each that together do the same; bias in the first."""
+        listed = self.synapse.listed()
+        if self.delays is None or listed is None:
+            return (self,)
+        rows = np.repeat(np.arange(listed.out_size), np.diff(listed.indptr))
+        delays, bias = self.delays.reshape(-1), listed.bias
+        parts: list[Projection] = []
+        for steps in np.unique(delays):
+            here = delays == steps
+            counts = np.bincount(rows[here], minlength=listed.out_size)
+            weight = replace(listed.weight, data=listed.weight.data[here])
+            starts = np.concatenate([[0], np.cumsum(counts)])
+            synapse = Sparse(listed.columns, starts, listed.indices[here], weight, bias)
+            delay = self.delay + int(steps)
+            parts.append(
+                replace(self, synapse=synapse, delay=delay, delays=None, storage=synapse.storage)
+            )
+            bias = None
+        return tuple(parts)
 
     def __str__(self) -> str:
         """Return ``source -> target``, with the port where it is not the usual one."""

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.synapses import Dense, OneToOne, Sparse, Synapse
+from spikec.compiler.synapses import AllButSelf, Dense, OneToOne, Sparse, Synapse
 from spikec.compiler.types import WIRE_BITS, Array, FixedPoint, Tensor, fitting
 
 Clip = Literal["max", "percentile", "error"]
@@ -23,7 +23,7 @@ def scale_synapse(synapse: Synapse, gain: Array) -> Synapse:
     match synapse:
         case Dense():
             weight = Tensor.floats(synapse.weight.data * gain[:, None])
-        case OneToOne():
+        case OneToOne() | AllButSelf():
             weight = Tensor.floats(synapse.weight.data * gain)
         case Sparse():
             weight = Tensor.floats(synapse.weight.data * np.repeat(gain, np.diff(synapse.indptr)))

@@ -19,7 +19,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin
 
 import numpy as np
 
-from spikec.compiler import neurons, synapses
+from spikec.compiler import neurons
 from spikec.compiler.equation import Model
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import (
@@ -35,7 +35,7 @@ from spikec.compiler.ir import (
 )
 from spikec.compiler.ir import Mapping as Placement
 from spikec.compiler.semantics import Semantics
-from spikec.compiler.synapses import Synapse
+from spikec.compiler.synapses import KINDS as SYNAPSES
 from spikec.compiler.types import (
     OVERFLOWS,
     ROUNDINGS,
@@ -50,6 +50,7 @@ from spikec.compiler.types import (
 )
 
 HEADER = "spikec 1"
+CHUNK = 1 << 17  # numbers hashed at a time
 
 
 def models() -> dict[str, type[Model]]:
@@ -63,26 +64,20 @@ def models() -> dict[str, type[Model]]:
     return found
 
 
-def synapse_kinds() -> dict[str, type[Synapse]]:
-    """Return every synapse kind by name."""
-    listed = [v for v in vars(synapses).values() if isinstance(v, type)]
-    return {v.kind: v for v in listed if issubclass(v, Synapse) and v is not Synapse}
-
-
 # ---------------------------------------------------------------- arrays
 
 
 def digest(data: Array) -> str:
-    """Return the first 16 hexadecimal digits of the SHA-256 of the numbers."""
-    return hashlib.sha256(_canonical(data).tobytes()).hexdigest()[:16]
-
-
-def _canonical(data: Array) -> Array:
-    return np.ascontiguousarray(data, dtype="<f8" if data.dtype.kind == "f" else "<i8")
+    """Return the first 16 hexadecimal digits of the SHA-256 of the numbers, in 64 bits each."""
+    kind = "<f8" if data.dtype.kind == "f" else "<i8"
+    found, flat = hashlib.sha256(kind.encode()), data.reshape(-1)
+    for at in range(0, flat.size, CHUNK):
+        found.update(flat[at : at + CHUNK].astype(kind).tobytes())
+    return found.hexdigest()[:16]
 
 
 def _data(value: Any) -> Array:
-    return value.data if isinstance(value, Tensor) else np.array(value)
+    return value.data if isinstance(value, Tensor) else np.asarray(value)
 
 
 def arrays(program: Program) -> dict[str, Array]:
@@ -90,13 +85,13 @@ def arrays(program: Program) -> dict[str, Array]:
     found: dict[str, Array] = {}
     owners: list[Any] = [p.synapse for p in program.graph.projections]
     owners += [p.neuron for p in program.graph.populations]
-    for owner in owners:
-        for f in fields(owner):
-            value: Any = getattr(owner, f.name)
-            if isinstance(value, Tensor | np.ndarray):
-                data = _data(value)
-                if data.ndim:
-                    found[digest(data)] = data
+    values: list[Any] = [p.delays for p in program.graph.projections]
+    values += [getattr(owner, f.name) for owner in owners for f in fields(owner)]
+    for value in values:
+        if isinstance(value, Tensor | np.ndarray):
+            data = _data(value)
+            if data.ndim:
+                found[digest(data)] = data
     return found
 
 
@@ -131,7 +126,8 @@ def _node(node: Node) -> str:
 
 
 def _edge(p: Projection) -> str:
-    head = f"{p.source} -> {p.target} port={p.port} delay={p.delay} storage={p.storage}"
+    delays = "" if p.delays is None else f" delays={_value(p.delays)}"
+    head = f"{p.source} -> {p.target} port={p.port} delay={p.delay}{delays} storage={p.storage}"
     return f"projection {head} {_call(p.synapse.kind, p.synapse)}"
 
 
@@ -313,7 +309,6 @@ class _Reader:
     def __init__(self, stored: Mapping[str, Array]) -> None:
         self.stored = stored
         self.models = models()
-        self.synapses = synapse_kinds()
         self.nodes: list[Node] = []
         self.projections: list[Projection] = []
         self.cores: list[Core] = []
@@ -373,9 +368,14 @@ class _Reader:
         port = line.take()
         line.key("delay")
         delay = line.integer()
+        delays = None
+        if line.peek() == "delays":
+            line.key("delays")
+            delays = _data(self.array(line, line.take("i64")))
         line.key("storage")
         storage = line.take()
-        return Projection(source, target, self.call(line, self.synapses), port, delay, storage)
+        synapse = self.call(line, SYNAPSES)
+        return Projection(source, target, synapse, port, delay, storage, delays)
 
     def core(self, line: _Line) -> Core:
         at: list[int] = []
@@ -473,7 +473,8 @@ class _Reader:
                 "Compile again",
             )
         data = self.stored[name[4:]]
-        numbers = data.dtype.kind in "fiub" and all(n >= 0 for n in shape)
+        numbers = data.dtype.kind in ("iub" if kind == "i64" else "fiub")
+        numbers = numbers and all(n >= 0 for n in shape)
         if not numbers or data.size != prod(shape) or digest(data) != name[4:]:
             raise SpikecError(
                 "SPK0604",
@@ -481,8 +482,7 @@ class _Reader:
                 f"array '{name}' has changed",
                 "Compile again",
             )
-        # Integers and floating-point numbers of the same bytes have the same hash.
-        data = _canonical(data).view("<f8" if kind == "f64" else "<i8").reshape(shape)
+        data = data.reshape(shape)
         if kind == "i64":
             return data
         scale = self.scale(line)

@@ -150,7 +150,8 @@ class Tensor:
     """Numbers as they are stored: real value = data * 2^-frac * scale.
 
     Attributes:
-        data: float64, or int64 when ``dtype`` is fixed point; read-only.
+        data: float64, or where ``dtype`` is fixed point the narrowest of int8, int16, int32 and
+            int64 that holds it; read-only. Widen to ``number`` before arithmetic.
         dtype: How the numbers are stored on the target.
         scale: Real value of one unit: one number, or one per neuron.
     """
@@ -168,6 +169,11 @@ class Tensor:
     def is_float(self) -> bool:
         """Whether the numbers are floating point."""
         return isinstance(self.dtype, Float)
+
+    @property
+    def number(self) -> type[np.float64] | type[np.int64]:
+        """The type in which the numbers are calculated with."""
+        return np.float64 if self.data.dtype.kind == "f" else np.int64
 
     @property
     def frac(self) -> int:
@@ -207,9 +213,17 @@ class Tensor:
                 f"values from {lo} to {hi} do not fit {dtype}",
                 f"Use a format that holds {dtype.lo} to {dtype.hi} or more bits",
             )
-        data = np.array(given, dtype=np.int64)
+        data = np.array(given, dtype=narrowest(dtype.lo, dtype.hi))
         data.setflags(write=False)
         return Tensor(data, dtype, scale)
+
+
+def narrowest(lo: int, hi: int) -> type[np.signedinteger[Any]]:
+    """Return the smallest of int8, int16, int32 and int64 that holds ``lo`` to ``hi``."""
+    for kind in (np.int8, np.int16, np.int32):
+        if np.iinfo(kind).min <= lo and hi <= np.iinfo(kind).max:
+            return kind
+    return np.int64
 
 
 def fitting(values: Array, frac: int) -> FixedPoint:

@@ -23,7 +23,7 @@ from spikec.compiler.ir import (
 from spikec.compiler.types import FixedPoint, Float, Tensor
 from spikec.compiler.wiring import lanes
 
-STORAGES = ("dense", "sparse", "conv")
+STORAGES = ("dense", "sparse", "conv", "procedural")
 # Engines index the neurons of a population with 32 bits.
 MOST_NEURONS = (1 << 31) - 1
 

@@ -182,7 +182,9 @@ def _fan_in(projection: Projection, known: Mapping[str, Signal], frac: int) -> t
 def _sum_bounds(synapse: Synapse) -> tuple[Array, Array]:
     """Return the sums of negative and of positive weights, as float64."""
     weights = synapse.weight.data
-    if int(np.abs(weights).max(initial=0)) * synapse.in_size >= 1 << WIRE_BITS:
+    # Not the magnitudes, since the least integer of a width has none in it.
+    largest = max(-int(weights.min(initial=0)), int(weights.max(initial=0)))
+    if largest * synapse.in_size >= 1 << WIRE_BITS:
         # In int64 such sums could wrap unseen.
         low, high = replace_data(synapse, weights.astype(np.float64)).sum_bounds()
         if max(-low.min(), high.max()) >= float(1 << (WIRE_BITS - 1)):

@@ -100,20 +100,32 @@ class Maker:
         kinds = ["dense", "sparse"]
         if target is None and len(source) == 3 and min(source[1:]) >= 2:
             kinds += ["conv2d", "pool2d"]
+        if target is None and len(source) == 2:
+            kinds += ["conv1d", "conv1d"]
         if target is None or int(np.prod(target)) == size:
-            kinds += ["one_to_one"]
-        kind = self.pick(*kinds)
+            kinds += ["one_to_one", "all_but_self"]
+        kind = self.pick(*kinds, "fixed_probability")
+        if kind == "conv1d":
+            return self.sequence_convolution(source)
+        if kind == "all_but_self":
+            each = self.pick(False, True)
+            return spikec.AllButSelf(size, self.tensor((size,) if each else (), 0.3))
         if kind == "conv2d":
             return self.convolution(source)
         if kind == "pool2d":
             weight = Tensor.floats(self.pick(1.0, 0.25))
-            shape = (source[0], source[1], source[2])
-            return spikec.Pool2d(shape, (2, 2), weight, self.pick((2, 2), (1, 1)))
+            channels, n0, n1 = source
+            return spikec.Pool2d((channels, n0, n1), (2, 2), weight, self.pick((2, 2), (1, 1)))
         if kind == "one_to_one":
             each = self.pick(False, True)
             return spikec.OneToOne(size, self.tensor((size,) if each else (), 1.0))
         out = self.draw(st.integers(1, 6)) if target is None else int(np.prod(target))
         bias = self.pick(None, self.tensor((out,), 0.1))
+        if kind == "fixed_probability":
+            chance, seed = self.draw(st.integers(1, 2**32)), self.draw(st.integers(0, 2**62 - 1))
+            weights = self.tensor((self.pick(1, 3),), 1.2 / np.sqrt(size))
+            pairs = self.pick("all", "others")
+            return spikec.FixedProbability(size, out, chance, seed, weights, bias, pairs)
         matrix = self.numbers((out, size), 1.2 / np.sqrt(size))
         if kind == "dense":
             return spikec.Dense(Tensor.floats(matrix), bias)
@@ -132,11 +144,31 @@ class Maker:
             self.pick((0, 0), (1, 1)),
             self.pick((1, 1), (1, 1)),
             groups,
+            self.pick((0, 0), (0, 1)),
         )
+
+    def sequence_convolution(self, source: tuple[int, ...]) -> Synapse:
+        channels, out = source[0], self.draw(st.integers(1, 3))
+        return spikec.Conv1d(
+            (channels, source[1]),
+            self.tensor((out, channels, self.draw(st.integers(1, 3))), 0.7),
+            self.pick(None, self.tensor((out,), 0.1)),
+            self.pick(1, 2),
+            self.pick(0, 1),
+            extra=self.pick(0, 1),
+        )
+
+    def projection(self, source: str, target: str, synapse: Synapse, delay: int) -> Any:
+        """Return the projection, sometimes with delays for every synapse."""
+        delays = None
+        if isinstance(synapse, spikec.Dense | spikec.Sparse) and self.pick(False, False, True):
+            delays = self.random.integers(0, 4, synapse.weight.shape)
+            delays = None if delays.size == 0 else delays
+        return spikec.Projection(source, target, synapse, delay=delay, delays=delays)
 
     def graph(self) -> spikec.Graph:
         inputs = [
-            spikec.Input(f"in{k}", self.pick((4,), (2, 4, 4), (6,)))
+            spikec.Input(f"in{k}", self.pick((4,), (2, 4, 4), (6,), (2, 5)))
             for k in range(self.draw(st.integers(1, 2)))
         ]
         populations: list[spikec.Population] = []
@@ -150,14 +182,12 @@ class Maker:
             population = spikec.Population(f"p{k}", shape, self.neuron(kind, int(np.prod(shape))))
             populations.append(population)
             delay = self.draw(st.integers(0, 3))
-            projections.append(
-                spikec.Projection(source.name, population.name, synapse, delay=delay)
-            )
+            projections.append(self.projection(source.name, population.name, synapse, delay))
             if self.pick(False, True):
                 extra = self.pick(*sources)
                 synapse = self.synapse(extra.shape, shape)
                 delay = self.draw(st.integers(0, 2))
-                projections.append(spikec.Projection(extra.name, f"p{k}", synapse, delay=delay))
+                projections.append(self.projection(extra.name, f"p{k}", synapse, delay))
         if self.style.cycles:
             self.close_cycles(populations, projections)
         taps = [populations[-1], self.pick(*populations)]
@@ -179,7 +209,7 @@ class Maker:
                 continue
             synapse = self.synapse(source.shape, target.shape)
             delay = self.draw(st.integers(1, 3))
-            projections.append(spikec.Projection(source.name, target.name, synapse, delay=delay))
+            projections.append(self.projection(source.name, target.name, synapse, delay))
 
 
 @st.composite

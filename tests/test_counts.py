@@ -19,7 +19,17 @@ from spikec.compiler.counts import Counts
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.fan_out import fan_out
 from spikec.compiler.ir import Mapping as Placement
-from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pool2d, Sparse, Synapse, replace_data
+from spikec.compiler.synapses import (
+    AllButSelf,
+    Conv2d,
+    Dense,
+    FixedProbability,
+    OneToOne,
+    Pool2d,
+    Sparse,
+    Synapse,
+    replace_data,
+)
 from spikec.compiler.types import Array
 
 TRIED: Counter[str] = Counter()
@@ -53,8 +63,13 @@ def entries(synapse: Synapse) -> list[Entry]:
                 for k in range(synapse.out_size)
                 for e in range(synapse.indptr[k], synapse.indptr[k + 1])
             ]
+        case AllButSelf():
+            pairs = itertools.product(range(synapse.size), range(synapse.size))
+            return [(j, k, bool(w if w.ndim == 0 else w[k])) for j, k in pairs if j != k]
         case Conv2d() | Pool2d():
             return taps(synapse)
+        case FixedProbability():
+            return entries(synapse.stored())
         case _:
             raise AssertionError(synapse.kind)
 
@@ -114,10 +129,15 @@ class Loops:
         name, found = population.name, set[tuple[int, int, int]](self.events(population.name))
         for projection, synapses in zip(self.graph.projections, self.synapses, strict=True):
             if projection.target == name:
+                delays = np.zeros(len(synapses), int)
+                if projection.delays is not None:
+                    synapses = entries(projection.synapse)
+                    delays = projection.delays.reshape(len(synapses))
                 for sample, step, neuron in self.events(projection.source):
-                    at = step + projection.delay
-                    arriving = [k for j, k, _ in synapses if j == neuron and at < self.steps]
-                    found |= {(sample, at, k) for k in arriving}
+                    for (j, k, _), more in zip(synapses, delays, strict=True):
+                        at = step + projection.delay + int(more)
+                        if j == neuron and at < self.steps:
+                            found.add((sample, at, k))
         for state in population.model().states:
             held = self.state[name][state].reshape(self.samples, self.steps, -1)
             first = np.broadcast_to(population.model().initial(state).data, population.size)

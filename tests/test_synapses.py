@@ -1,7 +1,8 @@
 """Synapse kinds against a matrix built from the definition, in numpy, scipy and every engine."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,19 @@ import pytest
 import spikec
 from sizes import evidence, size
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pool2d, Sparse, Synapse, identity
+from spikec.compiler.synapses import (
+    AllButSelf,
+    Conv1d,
+    Conv2d,
+    Dense,
+    DistanceDependent,
+    FixedProbability,
+    OneToOne,
+    Pool2d,
+    Sparse,
+    Synapse,
+    identity,
+)
 from spikec.compiler.types import Array, FixedPoint, Tensor
 from spikec.compiler.untyped import sparse as sparse_arrays
 
@@ -33,13 +46,39 @@ def matrix(s: Any) -> Array:
     elif isinstance(s, OneToOne):
         for k in range(s.size):
             made[k, k] = weight.item() if weight.ndim == 0 else weight[k].item()
+    elif isinstance(s, AllButSelf):
+        for k, j in itertools.product(range(s.size), range(s.size)):
+            if j != k:
+                made[k, j] = weight.item() if weight.ndim == 0 else weight[k].item()
     elif isinstance(s, Sparse):
         for k in range(s.out_size):
             for e in range(s.indptr[k], s.indptr[k + 1]):
                 made[k, s.indices[e]] += weight[e].item()
+    elif isinstance(s, FixedProbability | DistanceDependent):
+        for j, k, choice in drawn_one_by_one(s):
+            made[k, j] += weight.reshape(-1)[choice].item()
+    elif isinstance(s, Conv1d):
+        sequence(s, made)
     else:
         windows(s, made)
     return made
+
+
+def sequence(s: Conv1d, made: Array) -> None:
+    """Fill in a convolution of a sequence."""
+    (channels, n), (outs, per_group, taps) = s.in_shape, s.weight.shape
+    behind = n + s.padding + s.extra
+    starts = [
+        x for x in range(-s.padding, behind, s.stride) if x + s.dilation * (taps - 1) < behind
+    ]
+    assert s.out_shape == (outs, len(starts))
+    for o, (m, start), c, a in itertools.product(
+        range(outs), enumerate(starts), range(per_group), range(taps)
+    ):
+        at = start + a * s.dilation
+        if 0 <= at < n:
+            channel = o // (outs // s.groups) * (channels // s.groups) + c
+            made[o * len(starts) + m, channel * n + at] += s.weight.data[o, c, a].item()
 
 
 def windows(s: Any, made: Array) -> None:
@@ -49,8 +88,9 @@ def windows(s: Any, made: Array) -> None:
     k0, k1 = s.kernel if pool else s.weight.shape[2:]
     outs = channels if pool else s.weight.shape[0]
     dilation, groups = ((1, 1), channels) if pool else (s.dilation, s.groups)
-    m0 = len(range(0, n0 + 2 * s.padding[0] - dilation[0] * (k0 - 1), s.stride[0]))
-    m1 = len(range(0, n1 + 2 * s.padding[1] - dilation[1] * (k1 - 1), s.stride[1]))
+    e0, e1 = (0, 0) if pool else s.extra
+    m0 = len(range(0, n0 + 2 * s.padding[0] + e0 - dilation[0] * (k0 - 1), s.stride[0]))
+    m1 = len(range(0, n1 + 2 * s.padding[1] + e1 - dilation[1] * (k1 - 1), s.stride[1]))
     assert s.out_shape == (outs, m0, m1)
     per_group = channels // groups
     taps = itertools.product(
@@ -64,6 +104,57 @@ def windows(s: Any, made: Array) -> None:
             source = (channel * n0 + row) * n1 + column
             tap = s.weight.data if pool else s.weight.data[o, c, a, b]
             made[(o * m0 + y) * m1 + x, source] += tap.item()
+
+
+MASK = (1 << 64) - 1
+
+
+def splitmix(seed: int, key: int) -> int:
+    """Return one number of splitmix64, on Python integers."""
+    z = (seed + (key + 1) * 0x9E3779B97F4A7C15) & MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return (z ^ (z >> 31)) or 0x9E3779B97F4A7C15
+
+
+def drawn_one_by_one(s: FixedProbability | DistanceDependent) -> Iterator[tuple[int, int, int]]:
+    """Return source, target and weight number of every synapse that a seed stands for."""
+    choices = s.weight.data.size
+    if isinstance(s, DistanceDependent):
+        n = s.shape
+        for j, k in itertools.product(range(s.in_size), range(s.out_size)):
+            a, b = (
+                (c // (n[1] * n[2]), c // n[2] % n[1], c % n[2])
+                for c in (int(s.source_cells[j]), int(s.target_cells[k]))
+            )
+            apart = sum((p - q) ** 2 for p, q in zip(a, b, strict=True))
+            drawn = splitmix(s.seed, j * s.out_size + k)
+            if apart < len(s.chance) and drawn >> 32 < s.chance[apart]:
+                yield j, k, (drawn & 0xFFFFFFFF) * choices >> 32
+        return
+    # The number of pairs passed over is geometric: P(gap > g) = (1 - p)^(g + 1).
+    beyond = [Fraction(2**32 - s.chance, 2**32) ** (g + 1) for g in range(s.targets)]
+    for j in range(s.sources):
+        state, k = splitmix(s.seed, j), -1
+        while True:
+            state = xorshift(state)
+            left = Fraction(2**32 - (state >> 32), 2**32)
+            k += 1 + sum(b * 2**32 // 1 >= left * 2**32 for b in beyond)
+            if k >= s.targets:
+                break
+            if s.pairs == "others" and k == j:
+                continue
+            choice = 0
+            if choices > 1:
+                state = xorshift(state)
+                choice = (state >> 32) * choices >> 32
+            yield j, k, choice
+
+
+def xorshift(state: int) -> int:
+    state ^= state << 13 & MASK
+    state ^= state >> 7
+    return state ^ state << 17 & MASK
 
 
 # ---------------------------------------------------------------- generated synapses
@@ -84,9 +175,46 @@ def convolution(
         bias = numbers((groups * share,)) if random.random() < 0.5 else None
         options = pair(1, 3), pair(0, 3), pair(1, 3)
         try:
-            return Conv2d(shape, weight, bias, *options, groups)
+            return Conv2d(shape, weight, bias, *options, groups, pair(0, 2))
         except SpikecError as error:
             assert error.code == "SPK0306"  # noqa: PT017
+
+
+def sequence_convolution(
+    random: np.random.Generator, numbers: Callable[[tuple[int, ...]], Tensor]
+) -> Conv1d:
+    """Return a convolution of a sequence of any geometry."""
+    while True:
+        groups, per_group, share, taps, stride, dilation = (
+            int(v) for v in random.integers(1, 4, 6)
+        )
+        shape = (groups * per_group, int(random.integers(1, 9)))
+        weight = numbers((groups * share, per_group, taps))
+        padding, extra = (int(v) for v in random.integers(0, 3, 2))
+        try:
+            return Conv1d(
+                shape, weight, numbers((groups * share,)), stride, padding, dilation, groups, extra
+            )
+        except SpikecError as error:
+            assert error.code == "SPK0306"  # noqa: PT017
+
+
+def grid(
+    random: np.random.Generator, numbers: Callable[[tuple[int, ...]], Tensor]
+) -> DistanceDependent:
+    """Return two populations that share the cells of a grid."""
+    shape = (int(random.integers(1, 4)), int(random.integers(1, 4)), int(random.integers(1, 4)))
+    cells = random.permutation(int(np.prod(shape)))
+    cut = int(random.integers(1, cells.size + 1))
+    return DistanceDependent(
+        shape,
+        cells[:cut],
+        cells[-cut:],
+        random.integers(0, 2**32, int(random.integers(1, 9)), endpoint=True),
+        int(random.integers(2**62)),
+        numbers((2,)),
+        numbers((cut,)),
+    )
 
 
 def generated(seed: int, whole: bool, top: int = 127, form: FixedPoint = S8) -> list[Synapse]:
@@ -108,6 +236,19 @@ def generated(seed: int, whole: bool, top: int = 127, form: FixedPoint = S8) -> 
         Dense(numbers((rows, columns)), numbers((rows,))),
         OneToOne(rows, numbers(()), numbers((rows,))),
         OneToOne(rows, numbers((rows,))),
+        AllButSelf(rows, numbers(()), numbers((rows,))),
+        AllButSelf(columns, numbers((columns,))),
+        sequence_convolution(random, numbers),
+        FixedProbability(
+            rows,
+            columns,
+            int(random.integers(1, 2**32, endpoint=True)),
+            int(random.integers(2**62)),
+            numbers((int(random.integers(1, 4)),)),
+            numbers((columns,)),
+            "others" if random.random() < 0.5 else "all",
+        ),
+        grid(random, numbers),
         # Unsorted sources, repeated synapses and empty rows.
         Sparse(columns, pointers, random.integers(0, columns, entries), numbers((entries,))),
         Pool2d(

@@ -84,8 +84,11 @@ def test_integers_must_fit_their_format() -> None:
     s8, u8 = FixedPoint(8, 4), FixedPoint(8, 4, signed=False)
     for values in ([-128, 127], [], [[0], [1]]):
         stored = Tensor.integers(values, s8)
-        assert stored.data.dtype == np.int64
+        assert stored.data.dtype == np.int8
+        assert stored.number == np.int64
         assert not stored.data.flags.writeable
+    for bits, kind in ((8, np.int16), (16, np.int32), (32, np.int64)):  # unsigned: one bit more
+        assert Tensor.integers([1], FixedPoint(bits, 0, signed=False)).data.dtype == kind
     line = (
         "tensor: values from -129 to 3 do not fit s8.4. "
         "Use a format that holds -128 to 127 or more bits. [SPK0104]"

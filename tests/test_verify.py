@@ -171,7 +171,7 @@ BROKEN: list[tuple[Callable[[], Graph], str]] = [
     ),
     (
         lambda: edge(storage="shared"),
-        "x -> p: storage 'shared' is unknown. Use dense, sparse, conv. [SPK0522]",
+        "x -> p: storage 'shared' is unknown. Use dense, sparse, conv, procedural. [SPK0522]",
     ),
     (
         lambda: quantized(population={"neuron": spikec.LIF(decay=[0.5, 0.25])}),

@@ -12,8 +12,23 @@ import numpy as np
 
 from spikec.backends.cpu.compiled import compiled
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pool2d, Sparse, Synapse
-from spikec.compiler.types import Array
+from spikec.compiler.ir import Projection
+from spikec.compiler.synapses import (
+    AllButSelf,
+    Conv1d,
+    Conv2d,
+    Dense,
+    DistanceDependent,
+    FixedProbability,
+    OneToOne,
+    Pool2d,
+    Sparse,
+    Synapse,
+)
+from spikec.compiler.synapses.procedural import GOLDEN, MIX_1, MIX_2, gap_table
+from spikec.compiler.types import Array, narrowest
+
+_GOLDEN, _MIX_1, _MIX_2 = np.uint64(GOLDEN), np.uint64(MIX_1), np.uint64(MIX_2)
 
 
 @compiled
@@ -100,6 +115,134 @@ def deliver_conv2d(
                         total[b, at + o * m0 * m1] += kernel[c, k0, k1, o] * v
 
 
+@compiled
+def deliver_all_but_self(
+    index: Array, count: Array, value: Array, total: Array, weight: Array
+) -> None:
+    """Add weight[target] times what the other sources sent."""
+    for b in range(count.shape[0]):
+        if count[b] == 0:
+            continue
+        every = total[b, 0] * 0
+        for e in range(count[b]):
+            every += value[b, index[b, e]]
+        for k in range(total.shape[1]):
+            total[b, k] += weight[k] * (every - value[b, k])
+
+
+@compiled
+def deliver_delayed(
+    index: Array,
+    count: Array,
+    value: Array,
+    total: Array,
+    start: Array,
+    target: Array,
+    later: Array,
+    weight: Array,
+    slot: int,
+) -> None:
+    """Add each synapse to the sum of the step in which it arrives; ``total`` is (slots, b, k)."""
+    slots = total.shape[0]
+    for b in range(count.shape[0]):
+        for e in range(count[b]):
+            j = index[b, e]
+            v = value[b, j]
+            for k in range(start[j], start[j + 1]):
+                at = slot + later[k]
+                total[at - slots if at >= slots else at, b, target[k]] += weight[k] * v
+
+
+@compiled
+def mixed(seed: np.uint64, key: np.uint64) -> np.uint64:
+    """Return splitmix64 of seed and key, as ``synapses.procedural`` defines it."""
+    z = seed + (key + np.uint64(1)) * _GOLDEN
+    z = (z ^ (z >> np.uint64(30))) * _MIX_1
+    z = (z ^ (z >> np.uint64(27))) * _MIX_2
+    z = z ^ (z >> np.uint64(31))
+    return z if z != np.uint64(0) else _GOLDEN
+
+
+@compiled
+def stepped(s: np.uint64) -> np.uint64:
+    """Return the next state of xorshift64."""
+    s ^= s << np.uint64(13)
+    s ^= s >> np.uint64(7)
+    return s ^ (s << np.uint64(17))
+
+
+@compiled
+def deliver_fixed_probability(
+    index: Array,
+    count: Array,
+    value: Array,
+    total: Array,
+    table: Array,
+    weight: Array,
+    seed: np.uint64,
+    others: bool,
+) -> None:
+    """Draw the synapses of each source again and add them; ``table`` is of gaps."""
+    choices = np.uint64(weight.shape[0])
+    for b in range(count.shape[0]):
+        for e in range(count[b]):
+            j = index[b, e]
+            v = value[b, j]
+            state = mixed(seed, np.uint64(j))
+            at = -1
+            while True:
+                state = stepped(state)
+                gap = int(np.searchsorted(table, state >> np.uint64(32), side="right"))
+                if gap == table.shape[0]:
+                    at += gap
+                    continue
+                at += gap + 1
+                if at >= total.shape[1]:
+                    break
+                if others and at == j:
+                    continue
+                chosen = np.uint64(0)
+                if choices > np.uint64(1):
+                    state = stepped(state)
+                    chosen = ((state >> np.uint64(32)) * choices) >> np.uint64(32)
+                total[b, at] += weight[chosen] * v
+
+
+@compiled
+def deliver_distance_dependent(
+    index: Array,
+    count: Array,
+    value: Array,
+    total: Array,
+    cells: Array,
+    occupants: Array,
+    chance: Array,
+    weight: Array,
+    seed: np.uint64,
+    radius: Array,
+) -> None:
+    """Draw the pairs round each source again and add those that are connected."""
+    n0, n1, n2 = occupants.shape
+    targets, choices = np.uint64(total.shape[1]), np.uint64(weight.shape[0])
+    r0, r1, r2 = radius
+    for b in range(count.shape[0]):
+        for e in range(count[b]):
+            j = index[b, e]
+            v = value[b, j]
+            z, y, x = cells[j] // (n1 * n2), (cells[j] // n2) % n1, cells[j] % n2
+            for z1 in range(max(z - r0, 0), min(z + r0 + 1, n0)):
+                for y1 in range(max(y - r1, 0), min(y + r1 + 1, n1)):
+                    for x1 in range(max(x - r2, 0), min(x + r2 + 1, n2)):
+                        k = occupants[z1, y1, x1]
+                        apart = (z1 - z) ** 2 + (y1 - y) ** 2 + (x1 - x) ** 2
+                        if k < 0 or apart >= chance.shape[0]:
+                            continue
+                        drawn = mixed(seed, np.uint64(j) * targets + np.uint64(k))
+                        if drawn >> np.uint64(32) < chance[apart]:
+                            low = drawn & np.uint64(0xFFFFFFFF)
+                            total[b, k] += weight[(low * choices) >> np.uint64(32)] * v
+
+
 Kernel = Callable[..., None]
 
 
@@ -117,7 +260,7 @@ def delivery(synapse: Synapse, shift: int, floating: bool) -> Delivery:
     Raises:
         SpikecError: SPK0702 on a kind this engine does not know.
     """
-    numbers = synapse.weight.data if floating else narrow(synapse.weight.data << shift)
+    numbers = _aligned(synapse.weight.data, shift, floating)
     match synapse:
         case Dense():
             return Delivery(deliver_dense, (np.ascontiguousarray(numbers.T),))
@@ -126,9 +269,20 @@ def delivery(synapse: Synapse, shift: int, floating: bool) -> Delivery:
             return Delivery(deliver_one_to_one, (weights,))
         case Sparse():
             by_source = synapse.to_sparse().tocsc()
-            weights = by_source.data if floating else narrow(by_source.data << shift)
+            weights = _aligned(by_source.data, shift, floating)
             start = by_source.indptr.astype(np.int64)
             return Delivery(deliver_sparse, (start, by_source.indices.astype(np.int32), weights))
+        case AllButSelf():
+            weights = np.ascontiguousarray(np.broadcast_to(numbers, synapse.size))
+            return Delivery(deliver_all_but_self, (weights,))
+        case FixedProbability():
+            table, others = gap_table(synapse.chance), synapse.pairs == "others"
+            arrays = (table, np.atleast_1d(numbers), np.uint64(synapse.seed), others)
+            return Delivery(deliver_fixed_probability, arrays)
+        case DistanceDependent():
+            return _distance_dependent(synapse, np.atleast_1d(numbers))
+        case Conv1d():
+            return delivery(synapse.plain(), shift, floating)
         case Conv2d():
             return _convolution(synapse, numbers)
         case Pool2d():
@@ -142,6 +296,36 @@ def delivery(synapse: Synapse, shift: int, floating: bool) -> Delivery:
                 "the cpu engine has no delivery for this synapse kind",
                 "Run it with --backend reference",
             )
+
+
+def delayed_delivery(projection: Projection, shift: int, floating: bool) -> Delivery:
+    """Return how to deliver synapses that each have a delay; the kernel takes the slot too."""
+    listed = projection.synapse.listed()
+    assert listed is not None
+    assert projection.delays is not None
+    order = np.argsort(listed.indices, kind="stable")
+    counts = np.bincount(listed.indices, minlength=listed.in_size)
+    start = np.concatenate([[0], np.cumsum(counts)])
+    target = np.repeat(np.arange(listed.out_size, dtype=np.int32), np.diff(listed.indptr))
+    later = projection.delays.reshape(-1)[order]
+    weights = _aligned(listed.weight.data, shift, floating)[order]
+    return Delivery(deliver_delayed, (start, target[order], later, weights))
+
+
+def _distance_dependent(synapse: DistanceDependent, numbers: Array) -> Delivery:
+    arrays = (
+        synapse.source_cells,
+        synapse.occupants(),
+        synapse.chance.astype(np.uint64),
+        numbers,
+        np.uint64(synapse.seed),
+        synapse.radius(),
+    )
+    return Delivery(deliver_distance_dependent, arrays)
+
+
+def _aligned(data: Array, shift: int, floating: bool) -> Array:
+    return data if floating else narrow(data.astype(np.int64) << shift if shift else data)
 
 
 def _convolution(synapse: Conv2d, numbers: Array) -> Delivery:
@@ -161,8 +345,5 @@ def _geometry(synapse: Conv2d | Pool2d, dilation: tuple[int, int], per_group: in
 
 def narrow(data: Array) -> Array:
     """Return integers in the smallest of int8, int16, int32, int64 that holds them."""
-    for dtype in (np.int8, np.int16, np.int32):
-        info = np.iinfo(dtype)
-        if data.size == 0 or (data.min() >= info.min and data.max() <= info.max):
-            return np.ascontiguousarray(data, dtype=dtype)
-    return np.ascontiguousarray(data, dtype=np.int64)
+    lo, hi = (int(data.min()), int(data.max())) if data.size else (0, 0)
+    return np.ascontiguousarray(data, dtype=narrowest(lo, hi))

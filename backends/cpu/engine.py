@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from spikec.backends import tally
-from spikec.backends.cpu.delivery import Delivery, delivery, list_events, narrow
+from spikec.backends.cpu.delivery import Delivery, delayed_delivery, delivery, list_events, narrow
 from spikec.backends.cpu.update import Update, update
 from spikec.compiler.equation import Lane
 from spikec.compiler.errors import Finding
@@ -87,6 +87,7 @@ class _Unit:
         self.update: Update = update(lane)
         graph, model = machine.program.graph, population.model()
         self.deliveries: list[tuple[int, Projection, Delivery]] = []
+        self.delayed: list[tuple[int, Projection, Delivery]] = []
         self.bias: list[Array] = []
         for k, port in enumerate(self.update.ports):
             arriving = [p for p in graph.into(population.name) if p.port == port]
@@ -95,7 +96,10 @@ class _Unit:
             self.bias.append(_bias(arriving, population.size, lane.ports[port], frac))
             for p in arriving:
                 shift = 0 if floating else frac - product_frac(p, machine.signals)
-                self.deliveries.append((k, p, delivery(p.synapse, shift, floating)))
+                if p.delays is None:
+                    self.deliveries.append((k, p, delivery(p.synapse, shift, floating)))
+                else:
+                    self.delayed.append((k, p, delayed_delivery(p, shift, floating)))
         values = model.parameters()
         self.parameters = [
             values[n].data if values[n].is_float else narrow(values[n].data)
@@ -132,6 +136,13 @@ class _Run:
         for unit in machine.units:
             self.sent[unit.name] = self._ring(unit.name, unit.population.size, unit.output_type)
         self.totals = {u.name: [np.tile(b, (self.batch, 1)) for b in u.bias] for u in machine.units}
+        self.later = {
+            u.name: [
+                np.zeros((p.longest - p.delay + 1, *self.totals[u.name][k].shape), u.bias[k].dtype)
+                for k, p, _ in u.delayed
+            ]
+            for u in machine.units
+        }
         self.states = {
             u.name: [
                 np.array(np.broadcast_to(v, (self.batch, u.population.size)), dtype=t)
@@ -159,9 +170,10 @@ class _Run:
             value[:] = self.inputs[source.name][self.samples, step] if step < self.steps else 0
             list_events(value, index, count)
         for unit in self.machine.units:
+            totals, states = self.totals[unit.name], self.states[unit.name]
+            self._deliver_later(unit, step)
             if step < unit.start:
                 continue
-            totals, states = self.totals[unit.name], self.states[unit.name]
             for port, projection, to in unit.deliveries:
                 if projection.delay <= step:
                     value, index, count = self._slot(projection.source, step - projection.delay)
@@ -173,6 +185,17 @@ class _Run:
                 total[:] = bias
             list_events(value, index, count)
             self._record(unit, step, hits, recorder)
+
+    def _deliver_later(self, unit: _Unit, step: int) -> None:
+        """Send what goes over synapses with delays of their own; take what arrives in this step."""
+        for sums, (port, projection, to) in zip(self.later[unit.name], unit.delayed, strict=True):
+            slot = step % len(sums)
+            if projection.delay <= step:
+                value, index, count = self._slot(projection.source, step - projection.delay)
+                to.kernel(index, count, value, sums, *to.arrays, slot)
+            if step >= unit.start:
+                self.totals[unit.name][port] += sums[slot]
+            sums[slot] = 0
 
     def _slot(self, name: str, step: int) -> tuple[Array, Array, Array]:
         ring = self.sent[name]

@@ -19,7 +19,17 @@ from spikec.compiler.neurons.integrate_and_fire import ContinuousIntegrateAndFir
 from spikec.compiler.neurons.leaky_integrator import ContinuousLeakyIntegrator
 from spikec.compiler.neurons.lif import ContinuousLIF
 from spikec.compiler.semantics import Semantics
-from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pair, Pool2d, Shape, Synapse
+from spikec.compiler.synapses import (
+    Conv1d,
+    Conv2d,
+    Dense,
+    OneToOne,
+    Pair,
+    Pool2d,
+    Shape,
+    Synapse,
+    same_padding,
+)
 from spikec.compiler.types import Array, Tensor
 
 MODELS: Mapping[str, Callable[..., Dynamics]] = {
@@ -212,46 +222,68 @@ def _scale(node: RawNode, arrives: Shape, found: list[Finding]) -> Part:
     return Part(arrives, arrives, synapse=OneToOne(prod(arrives), Tensor.floats(factor)))
 
 
+def _conv1d(node: RawNode, arrives: Shape, found: list[Finding]) -> Part:
+    if len(arrives) != 2:
+        raise _misfit(node, "(channels, n)", arrives)
+    weight = Tensor.floats(node.numbers("weight"))
+    bias = _bias(node, prod(weight.shape[:1]), found)
+    _compare(node, "input_shape", arrives[1:], found)
+    stride, dilation, groups = (_single(node, n) for n in ("stride", "dilation", "groups"))
+    padding = _padding(node, arrives[1:], weight.shape[2:], (stride,), (dilation,), found)
+    (before,), (extra,) = padding or ((_single(node, "padding"),), (0,))
+    channels, n = arrives
+    with _named(node):
+        synapse = Conv1d((channels, n), weight, bias, stride, before, dilation, groups, extra)
+    return Part(arrives, synapse.out_shape, synapse=synapse)
+
+
 def _conv2d(node: RawNode, arrives: Shape, found: list[Finding]) -> Part:
     image = _image(node, arrives)
     _compare(node, "input_shape", image[1:], found)
     weight = Tensor.floats(node.numbers("weight"))
     bias = _bias(node, prod(weight.shape[:1]), found)
-    padding, groups = _padding(node, weight.shape[2:]), _single(node, "groups")
-    stride, dilation = _pair(node, "stride"), _pair(node, "dilation")
+    groups, stride, dilation = (
+        _single(node, "groups"),
+        _pair(node, "stride"),
+        _pair(node, "dilation"),
+    )
+    padding = _padding(node, image[1:], weight.shape[2:], stride, dilation, found)
+    (p0, p1), (e0, e1) = padding or (_pair(node, "padding"), (0, 0))
     with _named(node):
-        synapse = Conv2d(image, weight, bias, stride, padding, dilation, groups)
+        synapse = Conv2d(image, weight, bias, stride, (p0, p1), dilation, groups, (e0, e1))
     return Part(arrives, synapse.out_shape, synapse=synapse)
 
 
-def _padding(node: RawNode, kernel: Shape) -> Pair:
-    """Return the padding on both sides of each axis.
+def _padding(
+    node: RawNode,
+    size: Shape,
+    kernel: Shape,
+    stride: Shape,
+    dilation: Shape,
+    found: list[Finding],
+) -> tuple[Shape, Shape] | None:
+    """Return what a padding in words means: zeros on both sides, and further ones behind.
 
     Raises:
-        SpikecError: SPK1028 or SPK1029 on a text that cannot be expressed so.
+        SpikecError: SPK1028 on a text that is none.
     """
     text = node.fields["padding"]
     if not isinstance(text, str):
-        return _pair(node, "padding")
-    if text == "valid":
-        return 0, 0
+        return None
+    zeros = (0,) * len(size)
+    if text == "valid" or len(kernel) != len(size) or min(*stride, *dilation) < 1:
+        return zeros, zeros  # the synapse says what does not fit
     where = f"{node.name}.padding"
     if text != "same":
         raise SpikecError(
-            "SPK1028", where, f"'{text}' is not a padding", "Use same, valid or two integers"
+            "SPK1028", where, f"'{text}' is not a padding", "Use same, valid or integers"
         )
-    stride, dilation = _pair(node, "stride"), _pair(node, "dilation")
-    extra = [d * (k - 1) for d, k in zip(dilation, kernel, strict=False)]
-    if stride != (1, 1) or any(n % 2 for n in extra):
-        raise SpikecError(
-            "SPK1029",
-            where,
-            f"'same' with stride {stride}, dilation {dilation} and kernel {kernel} is not a "
-            "symmetric padding",
-            "Give the padding as two integers",
-        )
-    first, second = (*extra, 0, 0)[:2]
-    return first // 2, second // 2
+    if max(stride) > 1:
+        text = f"same with stride {stride} is read as TensorFlow's: ceil(size / stride) outputs"
+        found.append(Finding("SPK1029", where, text))
+    axes = zip(size, kernel, stride, dilation, strict=True)
+    both, extra = zip(*(same_padding(*axis) for axis in axes), strict=True)
+    return both, extra
 
 
 def _pool2d(node: RawNode, arrives: Shape, _found: list[Finding]) -> Part:
@@ -315,13 +347,17 @@ def _named(node: RawNode) -> Generator[None]:
 
 def _image(node: RawNode, arrives: Shape) -> tuple[int, int, int]:
     if len(arrives) != 3:
-        raise SpikecError(
-            "SPK1027",
-            node.name,
-            f"{node.type} takes (channels, n0, n1) but {arrives} arrives",
-            "Correct the shape of what is before it",
-        )
+        raise _misfit(node, "(channels, n0, n1)", arrives)
     return arrives[0], arrives[1], arrives[2]
+
+
+def _misfit(node: RawNode, wanted: str, arrives: Shape) -> SpikecError:
+    return SpikecError(
+        "SPK1027",
+        node.name,
+        f"{node.type} takes {wanted} but {arrives} arrives",
+        "Correct the shape of what is before it",
+    )
 
 
 def _pair(node: RawNode, name: str) -> Pair:
@@ -346,10 +382,11 @@ _PASSIVE: Mapping[str, Callable[[RawNode, Shape, list[Finding]], Part]] = {
     "Affine": _affine,
     "Linear": _affine,
     "Scale": _scale,
+    "Conv1d": _conv1d,
     "Conv2d": _conv2d,
     "SumPool2d": _pool2d,
     "AvgPool2d": _pool2d,
     "Flatten": _flatten,
     "Delay": _delay,
 }
-LINEAR = frozenset({"Affine", "Linear", "Scale", "Conv2d", "SumPool2d", "AvgPool2d"})
+LINEAR = frozenset({"Affine", "Linear", "Scale", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d"})

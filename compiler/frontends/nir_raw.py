@@ -33,6 +33,7 @@ class Fields:
         return self.required + self.optional
 
 
+_CONV = Fields(("weight", "bias", "stride", "padding", "dilation", "groups"), ("input_shape",))
 _POOL = Fields(("kernel_size", "stride", "padding"))
 FIELDS: Mapping[str, Fields] = {
     "Input": Fields(("shape",)),
@@ -40,9 +41,8 @@ FIELDS: Mapping[str, Fields] = {
     "Affine": Fields(("weight", "bias")),
     "Linear": Fields(("weight",)),
     "Scale": Fields(("scale",)),
-    "Conv2d": Fields(
-        ("weight", "bias", "stride", "padding", "dilation", "groups"), ("input_shape",)
-    ),
+    "Conv1d": _CONV,
+    "Conv2d": _CONV,
     "SumPool2d": _POOL,
     "AvgPool2d": _POOL,
     "Flatten": Fields(("start_dim", "end_dim"), ("input_type",)),

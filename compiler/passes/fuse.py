@@ -74,6 +74,8 @@ def _fuse_one(graph: Graph) -> tuple[Graph, bool]:
 
 def _through(first: Projection, second: Projection) -> Projection | None:
     """Return the one projection that does what two do, or None."""
+    if first.delays is not None or second.delays is not None:
+        return None
     if first.synapse.bias is not None and second.delay > 0:
         return None  # the relay holds its bias back by the delay; one projection would not
     synapse = product(first.synapse, second.synapse)
@@ -145,6 +147,7 @@ def _pooled_convolution(pool: Pool2d, conv: Conv2d, weight: float) -> Conv2d:
         (conv.padding[0] * k0, conv.padding[1] * k1),
         (1, 1),
         conv.groups,
+        (conv.extra[0] * k0, conv.extra[1] * k1),
     )
 
 

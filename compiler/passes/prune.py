@@ -76,4 +76,5 @@ def _without_zeros(projection: Projection) -> Projection:
         weight,
         synapse.bias,
     )
-    return replace(projection, synapse=made)
+    delays = None if projection.delays is None else projection.delays[kept]
+    return replace(projection, synapse=made, delays=delays)

@@ -253,7 +253,8 @@ class _Quantizer:
             unit = self.folded[p.target].unit
             bias = round_membrane(f"{p} bias", synapse.bias.data * unit, unit, frac)
             synapse = synapse.with_numbers(synapse.weight, bias)
-        return replace(p, synapse=synapse)
+        storage = p.storage if synapse.kind == p.synapse.kind else synapse.storage
+        return replace(p, synapse=synapse, storage=storage)
 
     # ------------------------------------------------------------ bounds
 

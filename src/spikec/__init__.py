@@ -39,12 +39,23 @@ from spikec.compiler.neurons.threshold import Threshold
 from spikec.compiler.pipeline import compile_graph as compile
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.simulator import Simulator, simulate
-from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pool2d, Sparse
+from spikec.compiler.synapses import (
+    AllButSelf,
+    Conv1d,
+    Conv2d,
+    Dense,
+    DistanceDependent,
+    FixedProbability,
+    OneToOne,
+    Pool2d,
+    Sparse,
+)
 from spikec.compiler.types import FixedPoint, Format, Tensor
 
 __all__ = [
     "LIF",
     "AdaptiveLIF",
+    "AllButSelf",
     "ConductanceLIF",
     "ContinuousCubaLIF",
     "ContinuousCubaLeakyIntegrator",
@@ -52,14 +63,17 @@ __all__ = [
     "ContinuousIntegrator",
     "ContinuousLIF",
     "ContinuousLeakyIntegrator",
+    "Conv1d",
     "Conv2d",
     "Core",
     "CubaLIF",
     "CubaLeakyIntegrator",
     "Dense",
+    "DistanceDependent",
     "EnergyReport",
     "Finding",
     "FixedPoint",
+    "FixedProbability",
     "Format",
     "Graph",
     "Input",
