@@ -26,7 +26,7 @@ from spikec.compiler.compare import FEWEST, compare
 from spikec.compiler.npz import BatchWriter
 from spikec.compiler.text import print_program
 
-COMMANDS = ("check", "show", "compile", "simulate", "verify", "targets", "models")
+COMMANDS = ("check", "show", "compile", "simulate", "verify", "profile", "targets", "models")
 
 
 class Terminal:
@@ -331,8 +331,8 @@ MISTAKES = {
     "check small:continuous": "discretize: hidden: continuous_lif is in continuous time and no "
     "step is given. Give --dt in seconds. [SPK0631]",
     # options
-    "check small:spiking --target loihi9": "--target: 'loihi9' is not a target. Use one of cpu. "
-    "[SPK0621]",
+    "check small:spiking --target loihi9": "--target: 'loihi9' is not a target. Use one of cpu, "
+    "loihi1, loihi2. [SPK0621]",
     "check digits --semantics torch": "--semantics: 'torch' is not a known convention. Use one of "
     "nir, norse, snntorch, spikingjelly, sinabs, rockpool, nengo, spyx, lava, snn_mlir, "
     "sc_neurocore. [SPK0401]",
