@@ -20,7 +20,7 @@ COLOURS = {
 }
 LEGEND = {"population": "population", "projection": "projection (synapses)"}
 BARS = 40  # at most, per book; what is beyond is summed
-LETTERS = 40  # at most, per name
+LETTERS = 44  # at most, per name
 SPREAD = 100  # between longest and shortest bar, from which the axis is logarithmic
 
 
@@ -157,9 +157,11 @@ def _panel(axes: Any, listed: Sequence[_Bar], start: float) -> None:
 
 
 def _short(name: str) -> str:
-    """Return a name without its middle, where it is too long for a picture."""
-    half = LETTERS // 2 - 2
-    return name if len(name) <= LETTERS else f"{name[:half]}...{name[-half:]}"
+    """Return a name without its middle, or its ends' middles, where it is too long."""
+    parts = name.split(" -> ")
+    half = LETTERS // len(parts) // 2 - 2
+    cut = (p if len(p) <= 2 * half + 3 else f"{p[:half]}...{p[-half:]}" for p in parts)
+    return name if len(name) <= LETTERS else " -> ".join(cut)
 
 
 def _title(axes: Any, report: EnergyReport) -> None:
@@ -185,9 +187,7 @@ def _ticks(panels: Sequence[Any], scale: str) -> None:
         if scale == "log":
             axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     note = "logarithmic axis; " if scale == "log" else ""
-    panels[-1].set_xlabel(
-        f"{note}bars: typical prices, lines: low to high", fontsize=8, color=INK
-    )
+    panels[-1].set_xlabel(f"{note}bars: typical prices, lines: low to high", fontsize=8, color=INK)
 
 
 def _legend(figure: Any, listed: Sequence[_Bar]) -> None:

@@ -47,35 +47,36 @@ def energy_text(report: EnergyReport) -> str:
 
 def comparison(reports: Sequence[EnergyReport]) -> str:
     """Return a line per book: the energy of an inference and what it lacks."""
-    rows = [["per inference", "", "low", "typical", "high", "grade", "without"]]
+    rows = [["per inference", "", "low", "typical", "high", "static", "grade", "without"]]
     for r in reports:
         name = "" if r.book is None else r.book.name
         cells = _values(r.per_sample(r.total), r.lower_bound)
-        rows.append([name, *cells, r.grade or "", ", ".join(r.unpriced)])
-    return _text([_aligned(rows, "<>>>><<")])
+        static = r.per_sample(r.groups.get("static"))
+        shown = "none" if static is None else joules(static.typical)
+        rows.append([name, *cells, shown, r.grade or "", _joined(r.unpriced)])
+    return _text([_aligned(rows, "<>>>>><<")])
 
 
 def _text(sections: Iterable[list[str]]) -> str:
-    """Return sections with an empty line between them, long lines folded."""
-    return "\n\n".join("\n".join(_folded(s)) for s in sections if s)
+    """Return sections with an empty line between them, without control characters."""
+    return "\n\n".join("\n".join(map(one_line, s)) for s in sections if s)
 
 
-def _folded(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines without control characters, prose of more than a hundred columns in pieces."""
+def _folded(lines: Iterable[str]) -> list[str]:
+    """Return prose in lines of a hundred columns; rows of a table are never folded."""
+    made: list[str] = []
     for line in map(one_line, lines):
-        if len(line) <= COLUMNS:
-            yield line
-            continue
         # What follows stands under the text that comes after a label and two blanks, or indented.
         label = re.match(r" *\S+ {2,}", line)
         indent = " " * (label.end() if label and label.end() < COLUMNS // 2 else 4)
-        yield from wrap(
+        made += wrap(
             line,
             COLUMNS,
             subsequent_indent=indent,
             break_long_words=False,
             break_on_hyphens=False,
         )
+    return made
 
 
 def _head(report: EnergyReport) -> list[str]:
@@ -99,7 +100,7 @@ def _head(report: EnergyReport) -> list[str]:
             f"  mean      {sign}{joules(total.typical / report.seconds, 'W')}, "
             f"energy-delay product {sign}{joules(product, 'J s')} per inference"
         )
-    return lines
+    return _folded(lines)
 
 
 def _range(band: Band) -> str:
@@ -161,8 +162,11 @@ def _place_row(
     events = list(dict.fromkeys(t.event for t in used if t.amount))
     whole = 0.0 if report.total is None else report.total.typical
     share = f"{100 * band.typical / whole:.1f} %" if band and whole else ""
-    row = [name, *_values(report.per_sample(band), bool(lacks)), share, ", ".join(events)]
-    return [row]
+    return [[name, *_values(report.per_sample(band), bool(lacks)), share, _joined(events)]]
+
+
+def _joined(events: Iterable[str]) -> str:
+    return ", ".join(events).replace("hop_x, hop_y", "hops")
 
 
 def counts_text(counts: Counts) -> str:
@@ -228,10 +232,10 @@ def _prices(report: EnergyReport) -> list[str]:
                 f"[{sources.index(row.source) + 1}]",
             ]
         )
-    lines = _aligned(rows, "<>>>><<<")
     width = max(map(len, prices))
-    lines += [f"  {e:{width}}  {p.condition}" for e, p in prices.items() if p.condition]
-    return lines + [f"  [{k + 1}]  {text}" for k, text in enumerate(sources)]
+    prose = [f"  {e:{width}}  {p.condition}" for e, p in prices.items() if p.condition]
+    prose += [f"  [{k + 1}]  {text}" for k, text in enumerate(sources)]
+    return [*_aligned(rows, "<>>>><<<"), *_folded(prose)]
 
 
 def _amount(event: str, amount: float) -> str:
@@ -266,7 +270,7 @@ def _notes(report: EnergyReport) -> list[str]:
             f"{report.options.seed}), log-uniform over the band of {', '.join(banded)}; typical "
             "where outside"
         )
-    return lines
+    return _folded(lines)
 
 
 def _missing(report: EnergyReport) -> Iterator[str]:
@@ -285,7 +289,7 @@ def neurobench_text(counts: Counts) -> str:
         f"  activation sparsity {found['activation_sparsity']:.4f}, connection sparsity "
         f"{found['connection_sparsity']:.4f}, footprint {int(found['footprint_bytes']):,} bytes",
     ]
-    return _text([lines])
+    return _text([_folded(lines)])
 
 
 def _aligned(rows: list[list[str]], sides: str) -> list[str]:

@@ -270,9 +270,10 @@ def test_verify_finds_a_difference(terminal: Terminal, monkeypatch: pytest.Monke
 def test_targets_and_models(terminal: Terminal) -> None:
     """What there is."""
     out, _ = terminal("targets")
-    assert out.splitlines()[0].split() == ["target", "backend", "pipeline"]
-    assert any(line.startswith("cpu ") for line in out.splitlines())
-    assert "cpu" in [t["name"] for t in terminal.json("targets")["targets"]]
+    assert out.splitlines()[0].split() == ["target", "runs", "on", "prices"]
+    assert "\n\ntarget  pipeline\ncpu     discretize\n" in out
+    shown = {t["name"]: t["prices"] for t in terminal.json("targets")["targets"]}
+    assert shown == {"cpu": [], "loihi1": ["davies_2018", "sanafe_2_2_9"], "loihi2": []}
     out, _ = terminal("models")
     assert any(line.startswith("digits ") for line in out.splitlines())
     assert terminal.json("models")["models"][0]["accuracy"]["of"] == 540
