@@ -183,11 +183,15 @@ def _ticks(panels: Sequence[Any], scale: str) -> None:
     """Write every tick with its own unit."""
     ticker = matplotlib_part("ticker")
     for axes in panels:
-        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda x, _: joules(float(x))))
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(_tick))
         if scale == "log":
             axes.xaxis.set_minor_formatter(ticker.NullFormatter())
     note = "logarithmic axis; " if scale == "log" else ""
     panels[-1].set_xlabel(f"{note}bars: typical prices, lines: low to high", fontsize=8, color=INK)
+
+
+def _tick(value: float, position: int) -> str:
+    return joules(float(value))
 
 
 def _legend(figure: Any, listed: Sequence[_Bar]) -> None:

@@ -233,14 +233,14 @@ def test_ctrl_c_leaves_nothing(
 
     if where == "bars":
         figure = plot.matplotlib_part("figure").Figure
-        monkeypatch.setattr(figure, "savefig", lambda self, path, **named: _half(path))
+        monkeypatch.setattr(figure, "savefig", _half)
     else:
         monkeypatch.setattr(cli_profile, where, stop)
     assert loihi("profile chip -i x.npy --plot new.png", code=130) == ("", "")
     assert sorted(os.listdir()) == before
 
 
-def _half(path: Path) -> None:
+def _half(self: Any, path: Path, **named: Any) -> None:
     path.write_text("half")
     raise KeyboardInterrupt
 
