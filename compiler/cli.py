@@ -16,8 +16,10 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from spikec.compiler import cli_profile
 from spikec.compiler import cli_tasks as tasks
 from spikec.compiler.cli_report import Report, write, write_error
+from spikec.compiler.energy import Static
 from spikec.compiler.errors import SpikecError, one_line
 from spikec.compiler.signals import Encoding, Readout
 
@@ -220,6 +222,50 @@ def verify(
     """Run a build on two backends: equal, or the first difference."""
     _need(data, "--input", {"--encode": encode})
     return tasks.verify(build, tasks.Data(data, encode, steps, seed), against, backend)
+
+
+@app.command()
+def profile(
+    build: Build,
+    data: InputFile,
+    prices: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BOOK", help="A price book or .toml file, in place of the target's."),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="S", help="Run time of all samples.")
+    ] = None,
+    clock_hz: Annotated[
+        float | None, typer.Option(metavar="HZ", help="Clock, for a price per cycle.")
+    ] = None,
+    chips: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Chips that draw power; 1 by default.")
+    ] = None,
+    static: Annotated[
+        Static | None, typer.Option(help="Static power of whole chips, or of the cores in use.")
+    ] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, metavar="N", help="Monte Carlo draws; 10000."),
+    ] = None,
+    encode: Encode = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw bars: .png, .pdf or .svg.")
+    ] = None,
+    backend: BackendName = "cpu",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> Report:
+    """Tell what a build costs on data: counts, and joules by price books."""
+    if static == "core" and chips is not None:
+        raise typer.BadParameter("it has no effect with --static core", param_hint="--chips")
+    options = {"seconds": seconds, "clock_hz": clock_hz, "chips": chips, "static": static}
+    options |= {"draws": draws, "seed": seed}
+    given = {name: value for name, value in options.items() if value is not None}
+    inputs = tasks.Data(data, encode, steps, seed)
+    return cli_profile.profile(build, inputs, prices or [], given, plot, backend)
 
 
 @app.command()

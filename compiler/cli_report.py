@@ -12,7 +12,7 @@ from spikec.compiler.errors import Finding, SpikecError, one_line
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of text under a header; columns of numbers are aligned to the right."""
+    """Rows of text under a header; names come first, columns of numbers go to the right."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -20,7 +20,7 @@ class Table:
     def right(self, column: int) -> bool:
         """Return whether a column holds numbers."""
         cells = [row[column] for row in self.rows]
-        return bool(cells) and all(c[:1].isdigit() or c[:1] == "-" for c in cells)
+        return column > 0 and bool(cells) and all(c[:1].isdigit() or c[:1] == "-" for c in cells)
 
 
 Block = str | Table

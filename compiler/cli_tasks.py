@@ -82,8 +82,11 @@ def check(source: Source, target: str, pipeline: str | None, data: Data) -> Repo
     """Compile in memory and ask the target's backend."""
     findings = Findings()
     program = _compile(source, target, pipeline, data, findings, None)
-    misfits = find_backend(load_target(target).backend).supports(program)
+    chosen = load_target(target)
+    misfits = find_backend(chosen.backend).supports(program)
     verdict = f"does not fit {target}" if misfits else f"fits {target}"
+    if chosen.unchecked and not misfits:
+        verdict += " as far as it is checked"
     line = f"{program.graph.name} {verdict}: {_sizes(program)}"
     shown = {"fits": not misfits, "program": _figures(program)}
     findings.tell(*misfits)
@@ -182,12 +185,14 @@ def _bytes(size: int) -> str:
 
 
 def _quantization(program: Program) -> list[Block]:
-    """Return what quantize found out, by population."""
-    report = program.reports.get("quantize")
+    """Return what quantize or quantize_loihi found out, by population."""
+    columns, report = ("state", "bound"), program.reports.get("quantize")
+    if not report:
+        columns, report = ("exponent", "weight_bits"), program.reports.get("quantize_loihi")
     if not report:
         return []
     agreement: Mapping[str, Mapping[str, Any]] = report.get("agreement", {})
-    header = ("population", "state", "bound")
+    header = ("population", *(c.replace("_", " ") for c in columns))
     measured = ("SQNR dB", "spikes float", "integer", "agreement", "saturations")
     rows: list[tuple[str, ...]] = []
     for name, row in report["populations"].items():
@@ -200,7 +205,8 @@ def _quantization(program: Program) -> list[Block]:
             f"{100 * seen.get('spike_agreement', 0):.2f} %",
             f"{seen.get('saturations', 0):,}",
         )
-        rows.append((name, row["state"], row["bound"], *(figures if agreement else ())))
+        shown = (str(row[c]) for c in columns)
+        rows.append((name, *shown, *(figures if agreement else ())))
     blocks: list[Block] = [Table(header + (measured if agreement else ()), tuple(rows))]
     if "correct" in report:
         of = report["samples"]
@@ -381,10 +387,10 @@ def verify(build: Path, data: Data, against: str, backend: str) -> Report:
 def targets() -> Report:
     """List the targets."""
     listed = [load_target(name) for name in target_names()]
-    rows = tuple((t.name, t.backend, t.pipeline, t.title) for t in listed)
-    keys = ("name", "backend", "pipeline", "title")
-    shown = [dict(zip(keys, row, strict=True)) for row in rows]
-    return Report({"targets": shown}, [Table(("target", *keys[1:3], ""), rows)])
+    rows = tuple((t.name, t.backend, ", ".join(t.prices) or "-", t.title) for t in listed)
+    blocks: list[Block] = [Table(("target", "runs on", "prices", ""), rows), ""]
+    blocks.append(Table(("target", "pipeline"), tuple((t.name, t.pipeline) for t in listed)))
+    return Report({"targets": [asdict(t) for t in listed]}, blocks)
 
 
 def models() -> Report:

@@ -111,6 +111,7 @@ class EnergyReport:
         groups: The sum by group.
         places: The sum by place.
         unpriced: By event that the total lacks, the reason.
+        lacking: By place, those of these events that happened there, or may have.
         warnings: What is doubtful about the sum.
     """
 
@@ -123,6 +124,7 @@ class EnergyReport:
     groups: Mapping[str, Band | None]
     places: Mapping[Place, Band | None]
     unpriced: Mapping[str, str]
+    lacking: Mapping[Place, tuple[str, ...]]
     warnings: tuple[str, ...]
 
     @property
@@ -141,6 +143,10 @@ class EnergyReport:
         """The worst flag among the prices in the sum."""
         used = {t.price.checked for t in self.terms if t.amount}
         return max(used, key=tuple(FLAGS).index, default=None)
+
+    def per_sample(self, band: Band | None) -> Band | None:
+        """Return a sum per inference."""
+        return _divided(band, self.counts.samples)
 
     def ratios(self) -> dict[str, tuple[str, Band | None]]:
         """Return by name what is divided by what, and the quotient in joules, None if unknown."""
@@ -182,7 +188,7 @@ class EnergyReport:
         """Write a bar chart: .png, .pdf or .svg; needs matplotlib."""
         from spikec.compiler.energy_plot import bars
 
-        bars(self, path)
+        bars([self], path)
 
 
 def profile(
@@ -226,7 +232,7 @@ def price(counts: Counts, book: PriceBook | None, options: Options = Options()) 
     """
     if book is None:
         everything = dict.fromkeys(PAID_BY, "no price book")
-        return EnergyReport(counts, None, options, None, (), None, {}, {}, everything, ())
+        return EnergyReport(counts, None, options, None, (), None, {}, {}, everything, {}, ())
     seconds = options.seconds
     if seconds is None and book.real_time and counts.dt is not None:
         seconds = counts.dt * counts.steps
@@ -240,6 +246,7 @@ def price(counts: Counts, book: PriceBook | None, options: Options = Options()) 
         if (amount := held.get(row.event)) is not None
     )
     sums = _Sums(rows, options)
+    unpriced = dict(_unpriced(book, rows, amounts))
     return EnergyReport(
         counts,
         book,
@@ -249,7 +256,8 @@ def price(counts: Counts, book: PriceBook | None, options: Options = Options()) 
         sums.band(terms),
         {g: sums.band(t for t in terms if t.group == g) for g in GROUPS},
         {p: sums.band(t for t in terms if t.place == p) for p in amounts},
-        dict(_unpriced(book, rows, amounts)),
+        unpriced,
+        {p: tuple(e for e in unpriced if held.get(e, 0) != 0) for p, held in amounts.items()},
         tuple(_warnings(rows, seconds)),
     )
 
@@ -262,7 +270,7 @@ def _rows(book: PriceBook, options: Options) -> list[Price]:
             "SPK1132",
             "--static",
             f"the book '{book.name}' has no static power per core",
-            "Use --static chip",
+            "Use --static chip, or another book",
         )
     return [p for p in book.prices if p.scope != "static" or p.event == chosen]
 

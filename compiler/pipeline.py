@@ -145,7 +145,9 @@ def compile_graph(
     chosen = load_target(target)
     context = Context(by_input(graph, calibration), labels, progress)
     text = chosen.pipeline if pipeline is None else pipeline
-    return run_pipeline(Program(graph, target, mapping=mapping), text, context, observe)
+    new = (f for f in chosen.findings if f not in graph.findings)
+    told = replace(graph, findings=(*graph.findings, *new))
+    return run_pipeline(Program(told, target, mapping=mapping), text, context, observe)
 
 
 def by_input(graph: Graph, data: Array | Mapping[str, Array] | None) -> Mapping[str, Array]:

@@ -17,6 +17,8 @@ from spikec.compiler.types import Array
 
 INK, ACCENT, FAINT = "#1f2a44", "#c8553d", "#8a8f99"
 ROWS = 300  # at most, per panel
+PANELS = 24  # at most
+TALLEST = 30.0  # inches
 FORMATS = ("png", "pdf", "svg")
 
 
@@ -80,8 +82,10 @@ def matplotlib_part(name: str) -> Any:
 def _figure(trace: Trace, program: Program, sample: int, title: str) -> Any:
     # Figure without pyplot draws with Agg and leaves no global state behind.
     figure_module, ticker = matplotlib_part("figure"), matplotlib_part("ticker")
-    order = program.graph.order()
+    order, left_out = _panels(program)
     heights = [_height(p.size) for p in order]
+    shrink = min(1.0, (TALLEST - 0.9 - 0.45 * len(order)) / sum(heights))
+    heights = [shrink * h for h in heights]
     tall = sum(heights) + 0.45 * len(order) + 0.9
     figure: Any = figure_module.Figure(figsize=(9, tall), layout="constrained")
     grid = figure.add_gridspec(len(order), 2, width_ratios=(6, 1.3), height_ratios=heights)
@@ -99,8 +103,19 @@ def _figure(trace: Trace, program: Program, sample: int, title: str) -> Any:
         _profile(beside, population, flat)
     first.set_xlim(-0.5, next(iter(trace.spikes.values())).shape[1] - 0.5)
     figure.axes[-2].set_xlabel("step", fontsize=8, color=INK)
-    figure.suptitle(f"{title}, sample {sample}", color=INK, fontsize=11, x=0.01, ha="left")
+    heading = f"{title}, sample {sample}"
+    if left_out:
+        heading += f"; {left_out} populations in the middle are not drawn"
+    figure.suptitle(heading, color=INK, fontsize=11, x=0.01, ha="left")
     return figure
+
+
+def _panels(program: Program) -> tuple[tuple[Population, ...], int]:
+    """Return the populations to draw, the first and the last, and how many are left out."""
+    order = program.graph.order()
+    left_out = max(len(order) - PANELS, 0)
+    half = PANELS // 2
+    return ((*order[:half], *order[-half:]) if left_out else order), left_out
 
 
 def _height(neurons: int) -> float:

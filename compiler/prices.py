@@ -12,6 +12,7 @@ A row without ``value`` says that the price is unknown. A missing band is the va
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from importlib.resources import files
 from math import inf, isfinite
 from pathlib import Path
@@ -172,11 +173,17 @@ def load_prices(name_or_path: str | Path) -> PriceBook:
         raise SpikecError(
             "SPK1110",
             "--prices",
-            f"'{text}' is not a price book",
+            f"'{text}' is not a price book{_nearest(text)}",
             f"Use one of {', '.join(book_names())}, or a .toml file of your own",
         )
     held = files("spikec.hw").joinpath("prices", f"{text}.toml").read_text("utf-8")
     return _parse(text, text, held)
+
+
+def _nearest(text: str) -> str:
+    """Return which book may have been meant."""
+    near = get_close_matches(text, book_names(), 1)
+    return f"; the nearest is {near[0]}" if near else ""
 
 
 def _read(path: Path) -> str:

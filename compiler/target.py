@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from importlib.resources import files
 
-from spikec.compiler.errors import SpikecError
+from spikec.compiler.errors import Finding, SpikecError
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,21 @@ class Target:
         title: One line for people.
         backend: Which backend runs and emits it.
         pipeline: Passes that make a program for it, unless the user gives others.
+        prices: Price books for its energy, unless the user names others.
+        unchecked: What the compiler does not know or do about it yet; empty if nothing.
     """
 
     name: str
     title: str
     backend: str
     pipeline: str
+    prices: tuple[str, ...] = ()
+    unchecked: str = ""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a user of the target must know: SPK1133."""
+        return (Finding("SPK1133", self.name, self.unchecked),) if self.unchecked else ()
 
 
 def target_names() -> tuple[str, ...]:
@@ -45,4 +54,6 @@ def load_target(name: str) -> Target:
         )
     text = files("spikec.hw").joinpath("targets", f"{name}.toml").read_text()
     data = tomllib.loads(text)
-    return Target(name, data["title"], data["backend"], data["pipeline"])
+    prices = tuple(data.get("prices", ()))
+    unchecked = data.get("unchecked", "")
+    return Target(name, data["title"], data["backend"], data["pipeline"], prices, unchecked)

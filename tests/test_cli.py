@@ -26,7 +26,7 @@ from spikec.compiler.compare import FEWEST, compare
 from spikec.compiler.npz import BatchWriter
 from spikec.compiler.text import print_program
 
-COMMANDS = ("check", "show", "compile", "simulate", "verify", "targets", "models")
+COMMANDS = ("check", "show", "compile", "simulate", "verify", "profile", "targets", "models")
 
 
 class Terminal:
@@ -270,9 +270,10 @@ def test_verify_finds_a_difference(terminal: Terminal, monkeypatch: pytest.Monke
 def test_targets_and_models(terminal: Terminal) -> None:
     """What there is."""
     out, _ = terminal("targets")
-    assert out.splitlines()[0].split() == ["target", "backend", "pipeline"]
-    assert any(line.startswith("cpu ") for line in out.splitlines())
-    assert "cpu" in [t["name"] for t in terminal.json("targets")["targets"]]
+    assert out.splitlines()[0].split() == ["target", "runs", "on", "prices"]
+    assert "\n\ntarget  pipeline\ncpu     discretize\n" in out
+    shown = {t["name"]: t["prices"] for t in terminal.json("targets")["targets"]}
+    assert shown == {"cpu": [], "loihi1": ["davies_2018", "sanafe_2_2_9"], "loihi2": []}
     out, _ = terminal("models")
     assert any(line.startswith("digits ") for line in out.splitlines())
     assert terminal.json("models")["models"][0]["accuracy"]["of"] == 540
@@ -331,8 +332,8 @@ MISTAKES = {
     "check small:continuous": "discretize: hidden: continuous_lif is in continuous time and no "
     "step is given. Give --dt in seconds. [SPK0631]",
     # options
-    "check small:spiking --target loihi9": "--target: 'loihi9' is not a target. Use one of cpu. "
-    "[SPK0621]",
+    "check small:spiking --target loihi9": "--target: 'loihi9' is not a target. Use one of cpu, "
+    "loihi1, loihi2. [SPK0621]",
     "check digits --semantics torch": "--semantics: 'torch' is not a known convention. Use one of "
     "nir, norse, snntorch, spikingjelly, sinabs, rockpool, nengo, spyx, lava, snn_mlir, "
     "sc_neurocore. [SPK0401]",

@@ -112,25 +112,41 @@ def test_every_ratio_names_what_is_divided_by_what() -> None:
 
 
 TABLE = """\
-energy of 'by hand'
-  prices    davies_2018: Loihi 1, pre-silicon energies of Davies 2018, static power of Frady 2020
-  run       1 samples, 10 steps, run time unknown
-  total     at least 552.8 pJ (552.8 pJ to 631.1 pJ, percentiles 5 to 95)
-  grade     simulated (worst basis of a price in the sum), source secondary note that quotes the primary with page
+counts of 'by hand', all of 1 sample and 10 steps
+          neurons  events  synops  effective  update  idle  message  hop_x  hop_y
+  x                     3                                         4      4      4
+  p             1       3                          2     3        4      4      4
+  x -> p                3       7          7
+  sum           1               7          7       2     3
 
-  at least, per         low   typical      high  of
-  inference        552.8 pJ  552.8 pJ  631.1 pJ  all terms / samples
-  step             55.28 pJ  55.28 pJ  63.11 pJ  all terms / (samples x steps)
-  synapse          552.8 pJ  552.8 pJ  631.1 pJ  all terms / (samples x stored synapses)
-  synop            78.97 pJ  78.97 pJ  90.15 pJ  all terms / synops
-  effective synop  78.97 pJ  78.97 pJ  90.15 pJ  all terms / synops of non-zero weight
-  synop alone       23.6 pJ   23.6 pJ  34.78 pJ  synaptic terms / synops
+NeuroBench 2.3.0 counts
+  effective ACs 0.0, MACs 0.0, dense operations 0.0 per sample
+  activation sparsity 0.0000, connection sparsity 0.0000, footprint 0 bytes
 
-  all samples  neurons  events  synops  effective  updates  messages  hops x + y   synapse     neuron  network   static        total
-  x                          3                                     4       4 + 4                       34.8 pJ               34.8 pJ
-  p                  1       3                           2         4       4 + 4               318 pJ  34.8 pJ              352.8 pJ
-  x -> p                     3       7          7                                 165.2 pJ                                  165.2 pJ
-  sum                                                                             165.2 pJ  >= 318 pJ  69.6 pJ  unknown  >= 552.8 pJ
+energy of 'by hand' by davies_2018
+  book      Loihi 1, pre-silicon energies of Davies 2018, static power of Frady 2020
+  run time  unknown
+  total     >= 552.8 pJ (552.8 pJ to 631.1 pJ, percentiles 5 to 95)
+  grade     simulated: the worst basis of a price in the sum
+  sources   secondary note that quotes the primary with page: the worst of a price in the sum
+
+  energy per                low   typical      high  of
+  inference        >=  552.8 pJ  552.8 pJ  631.1 pJ  all terms / samples
+  step             >=  55.28 pJ  55.28 pJ  63.11 pJ  all terms / (samples x steps)
+  synapse          >=  552.8 pJ  552.8 pJ  631.1 pJ  all terms / (samples x stored synapses)
+  synop            >=  78.97 pJ  78.97 pJ  90.15 pJ  all terms / synops
+  effective synop  >=  78.97 pJ  78.97 pJ  90.15 pJ  all terms / synops of non-zero weight
+  synop alone           23.6 pJ   23.6 pJ  34.78 pJ  synaptic terms / synops
+
+  energy per inference           low   typical      high    share  terms
+  all synapses              165.2 pJ  165.2 pJ  243.5 pJ   29.9 %  synop
+  all neurons           >=              318 pJ             57.5 %  update, idle
+  all messages                         69.6 pJ             12.6 %  message, hops
+  x                                    34.8 pJ              6.3 %  message, hops
+  p                     >=            352.8 pJ             63.8 %  update, idle, message, hops
+  x -> p                    165.2 pJ  165.2 pJ  243.5 pJ   29.9 %  synop
+  static power                         unknown
+  total                 >=  552.8 pJ  552.8 pJ  631.1 pJ  100.0 %
 
   price    count     each          band    energy  basis      flag  source
   synop        7  23.6 pJ  23.6 to 35.5  165.2 pJ  simulated  Q     [1]
@@ -139,15 +155,20 @@ energy of 'by hand'
   message      8   1.7 pJ                 13.6 pJ  simulated  Q     [1]
   hop_x        8     3 pJ                   24 pJ  simulated  Q     [1]
   hop_y        8     4 pJ                   32 pJ  simulated  Q     [1]
-  [1] Davies et al., IEEE Micro 38(1) 2018, Table 2, p.96
+  synop    synaptic spike op (min); pre-silicon SDF+SPICE, 0.75 V, 14 nm; the band ends at SANA-FE's
+           35.5
+  update   neuron update, active; pre-silicon SDF+SPICE, 0.75 V, 14 nm
+  idle     neuron update, inactive; pre-silicon SDF+SPICE, 0.75 V, 14 nm
+  message  within-tile spike, charged for every message, hops on top; pre-silicon SDF+SPICE, 0.75 V,
+           14 nm
+  hop_x    tile hop E-W; pre-silicon SDF+SPICE, 0.75 V, 14 nm
+  hop_y    tile hop N-S; pre-silicon SDF+SPICE, 0.75 V, 14 nm
+  [1]  Davies et al., IEEE Micro 38(1) 2018, Table 2, p.96
 
-  LOWER BOUND, the total lacks: spike (no price), chip (run time unknown: give seconds)
+  >= is a lower bound, it lacks: spike (no price); chip (run time unknown: give seconds)
   unknown to this book: barrier synchronisation, x86 cores, host, chip reset
-  low and high: percentiles 5 and 95 of 10,000 draws (seed 0), log-uniform over the band of synop; typical where outside
-
-NeuroBench 2.3.0 counts
-  effective ACs 0.0, MACs 0.0, dense operations 0.0 per sample
-  activation sparsity 0.0000, connection sparsity 0.0000, footprint 0 bytes"""  # noqa: E501
+  low and high: percentiles 5 and 95 of 10,000 draws (seed 0), log-uniform over the band of synop;
+    typical where outside"""
 
 
 def test_the_table_as_text() -> None:

@@ -12,7 +12,7 @@ import pytest
 README = (Path(__file__).parents[1] / "README.md").read_text()
 PROGRAMS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 COMMANDS = re.findall(
-    r"^    (spikec (?:compile|verify|show|simulate) .*digits.*)$", README, re.MULTILINE
+    r"^    (spikec (?:compile|verify|show|simulate|profile) .*digits.*)$", README, re.MULTILINE
 )
 
 
@@ -28,7 +28,7 @@ def test_programs(source: str, tmp_path: Path) -> None:
 def test_commands(tmp_path: Path) -> None:
     """The commands on the bundled model run in their order."""
     np.save(tmp_path / "digits.npy", np.random.default_rng(0).random((4, 64)))
-    assert len(COMMANDS) == 4
+    assert len(COMMANDS) == 6
     for command in COMMANDS:
         done = subprocess.run(
             [sys.executable, "-m", *shlex.split(command)],

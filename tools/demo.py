@@ -1,4 +1,4 @@
-"""The main job on real data: compile, simulate and verify the bundled digits network.
+"""The main job on real data: compile, simulate, verify and profile the bundled digits network.
 
 Run by ``make demo``. Each step is one public call; the command line does the same (README).
 """
@@ -10,15 +10,19 @@ from typing import Any
 
 import spikec
 from spikec.compiler.compare import compare
+from spikec.compiler.counting import count_inputs
+from spikec.compiler.energy_table import comparison, counts_text, energy_text, neurobench_text
 from spikec.compiler.signals import encode, read_out
+from spikec.compiler.target import load_target
 from spikec.compiler.types import Array
 
 FOLDER = Path("build/demo")
-BUILDS = {
-    "float": "discretize",
-    "8 bits": "discretize,quantize{weight_bits=8}",
-    "loihi 1": "discretize,quantize_loihi{generation=1,weight_bits=8},retime",
-}
+# Name, target, and passes in place of the target's own.
+BUILDS: tuple[tuple[str, str, str | None], ...] = (
+    ("float", "cpu", None),
+    ("8 bits", "cpu", "discretize,quantize{weight_bits=8}"),
+    ("loihi1", "loihi1", None),
+)
 
 
 def held_out() -> tuple[Array, Array]:
@@ -40,8 +44,8 @@ def main() -> None:
     neurons = " - ".join(str(size) for size in sizes)
     print(f"network   {graph.name}: {neurons}, LIF, hard reset; dt {graph.dt:g} s")
     print(f"data      {len(labels)} held-out 8x8 digits of scikit-learn, {spikes.shape[1]} steps")
-    for name, pipeline in BUILDS.items():
-        program = spikec.compile(graph, calibration=spikes[:100], pipeline=pipeline)
+    for name, target, pipeline in BUILDS:
+        program = spikec.compile(graph, target, spikes[:100], pipeline=pipeline)
         artifact = spikec.emit(program, FOLDER / name.replace(" ", "_"))
         program = spikec.open(artifact.folder)
         simulator = spikec.Simulator(program)
@@ -59,6 +63,20 @@ def main() -> None:
         print(f"  build     {artifact.folder}")
         if not found.equal:
             raise SystemExit(1)
+        books = load_target(target).prices
+        if books:
+            show_energy(program, spikes, books)
+
+
+def show_energy(program: spikec.Program, spikes: Array, books: tuple[str, ...]) -> None:
+    """Print what the run counts, and what it costs by each price book."""
+    for finding in program.graph.findings:
+        print(f"  finding   {finding}")
+    counts = count_inputs(program, spikes)
+    reports = [spikec.profile(program, counts, book) for book in books]
+    texts = [counts_text(counts), neurobench_text(counts), *map(energy_text, reports)]
+    for text in [*texts, comparison(reports)]:
+        print(f"\n{text}")
 
 
 if __name__ == "__main__":
