@@ -114,7 +114,7 @@ class Maker:
             return self.convolution(source)
         if kind == "pool2d":
             weight = Tensor.floats(self.pick(1.0, 0.25))
-            channels, n0, n1 = source
+            channels, n0, n1 = list(source)
             return spikec.Pool2d((channels, n0, n1), (2, 2), weight, self.pick((2, 2), (1, 1)))
         if kind == "one_to_one":
             each = self.pick(False, True)
