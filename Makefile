@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Tests compile many small kernels; two processes keep two cores busy.
 WORKERS ?= 2
 
-.PHONY: help demo test test-full check format train clean
+.PHONY: help demo test test-full bench check format train clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
@@ -19,6 +19,9 @@ test: $(VENV)/installed-test  ## Run the tests at reduced sizes (under 10 minute
 
 test-full: $(VENV)/installed-test  ## Run every count that the issues name; write docs/evidence.md
 	$(BIN)/python tools/evidence.py
+
+bench: $(VENV)/installed-test  ## Measure speed and memory; write docs/benchmarks.md
+	$(BIN)/python tools/bench.py
 
 check: $(VENV)/installed-test  ## Lint and type-check: ruff, mypy strict, pyright strict
 	$(BIN)/ruff check .

@@ -16,15 +16,15 @@ def scale_synapse(synapse: Synapse, gain: Array) -> Synapse:
     """Return W and b with the row of each target neuron multiplied by its gain, (out_size,)."""
     bias = synapse.bias
     if bool(np.all(gain == gain.flat[0])):
-        weight = Tensor.floats(synapse.weight.data * gain.flat[0])
+        weight = Tensor.own(synapse.weight.data * gain.flat[0])
         return synapse.with_numbers(
             weight, None if bias is None else Tensor.floats(bias.data * gain.flat[0])
         )
     match synapse:
         case Dense():
-            weight = Tensor.floats(synapse.weight.data * gain[:, None])
+            weight = Tensor.own(synapse.weight.data * gain[:, None])
         case OneToOne() | AllButSelf():
-            weight = Tensor.floats(synapse.weight.data * gain)
+            weight = Tensor.own(synapse.weight.data * gain)
         case Sparse():
             weight = Tensor.floats(synapse.weight.data * np.repeat(gain, np.diff(synapse.indptr)))
         case _:
@@ -83,12 +83,13 @@ def round_weights(synapse: Synapse, bits: int, keep_all: bool, scale: float) -> 
     """
     units = synapse.weight.data
     top = (1 << (bits - 1)) - 1
-    magnitudes = np.unique(np.abs(units[units != 0]))
+    magnitudes = np.abs(units[units != 0])
+    least, largest = (magnitudes.min(), magnitudes.max()) if magnitudes.size else (0.0, 0.0)
     frac = 0
-    if magnitudes.size == 1 and magnitudes[0] == 2.0 ** round(log2(magnitudes[0])):
-        frac = -round(log2(magnitudes[0]))
-    elif keep_all and magnitudes.size:
-        frac = min(floor(log2(top) - log2(magnitudes[-1]) + 1e-9), WIRE_BITS // 4)
+    if least and least == largest == 2.0 ** round(log2(largest)):
+        frac = -round(log2(largest))
+    elif keep_all and largest:
+        frac = min(floor(log2(top) - log2(largest) + 1e-9), WIRE_BITS // 4)
     stored = np.clip(np.rint(np.ldexp(units, frac)), -top, top)
     return synapse.with_numbers(
         Tensor.integers(stored, FixedPoint(bits, frac), scale), synapse.bias

@@ -187,7 +187,12 @@ class Tensor:
     @staticmethod
     def floats(values: npt.ArrayLike) -> "Tensor":
         """Return a float64 tensor of ``values``, copied and read-only."""
-        data = np.array(values, dtype=np.float64)
+        return Tensor.own(np.array(values, dtype=np.float64))
+
+    @staticmethod
+    def own(data: Array) -> "Tensor":
+        """Return a float64 tensor of an array that nobody else changes, without a copy."""
+        data = np.asarray(data)
         data.setflags(write=False)
         return Tensor(data)
 

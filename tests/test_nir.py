@@ -295,7 +295,7 @@ def test_flatten_input_type(load: Any) -> None:
         (conv(2, 1, 3, 3, padding="valid"), (1, 20, 20), (2, 18, 18)),
         (conv(2, 1, 3, 3, stride=2, padding=1, dilation=1), (1, 20, 20), (2, 10, 10)),
     ],
-    ids=["5x3 kernel", "groups", "stride 2", "same", "same dilated", "valid", "single integers"],
+    ids=["5x3", "groups", "stride", "same", "same dilated", "same even", "valid", "single"],
 )
 def test_conv_shapes(load: Any, spec: Spec, shape: tuple[int, ...], out: tuple[int, ...]) -> None:
     """Shapes follow from the weight's last two axes, where nir 1.0.8 gets some wrong."""

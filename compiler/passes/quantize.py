@@ -238,7 +238,7 @@ class _Quantizer:
         scaled = scale_synapse(p.synapse, folded.gain / folded.unit)
         bias = scaled.bias
         _check_range(str(p), scaled.weight.data, 0.0)
-        return scaled.with_numbers(Tensor.floats(scaled.weight.data * scale), bias)
+        return scaled.with_numbers(Tensor.own(scaled.weight.data * scale), bias)
 
     def _weights(self, p: Projection) -> Synapse:
         scale = self._source_scale(p.source)

@@ -18,6 +18,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.synapses.base import Synapse, check_bias
 from spikec.compiler.synapses.sparse import Sparse
 from spikec.compiler.types import Array, Tensor
+from spikec.compiler.untyped import sparse as sp
 
 # A probability is a number of 32 bits: what is drawn falls below it or not.
 ONE = 1 << 32
@@ -42,7 +43,7 @@ class Procedural(Synapse):
     seed: int
 
     def draws(self) -> Draws:
-        """Return source, target and number of the weight of every synapse, sorted."""
+        """Return source, target and number of the weight of every synapse, in any order."""
         raise NotImplementedError
 
     def stored(self) -> Sparse:
@@ -85,13 +86,12 @@ class Procedural(Synapse):
 @lru_cache(maxsize=8)
 def _stored(synapse: Procedural) -> Sparse:
     source, target, choice = synapse.draws()
-    order = np.lexsort((source, target))
-    counts = np.bincount(target, minlength=synapse.out_size)
-    data = synapse.weight.data.reshape(-1)[choice[order]]
+    shape = (synapse.out_size, synapse.in_size)
+    rows = sp.csr_array(sp.coo_array((choice, (target, source)), shape=shape))
+    data = synapse.weight.data.reshape(-1)[rows.data]
     data.setflags(write=False)
     weight = Tensor(data, synapse.weight.dtype, synapse.weight.scale)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    return Sparse(synapse.in_size, starts, source[order], weight, synapse.bias)
+    return Sparse(synapse.in_size, rows.indptr, rows.indices, weight, synapse.bias)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,7 +173,7 @@ class FixedProbability(Procedural):
                 choice = ((next_state(state, found) * np.uint64(choices)) >> 32).astype(np.int64)
             listed.append((found, at[found].copy(), choice))
             live = live[at[live] < self.targets]
-        return _sorted(listed)
+        return _joined(listed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -318,17 +318,16 @@ class DistanceDependent(Procedural):
             hit = (drawn >> 32) < np.uint64(self.chance[squared])
             choice = ((drawn & np.uint64(ONE - 1)) * choices) >> 32
             listed.append((source[hit], target[hit], choice[hit].astype(np.int64)))
-        return _sorted(listed)
+        return _joined(listed)
 
 
-def _sorted(listed: list[Draws]) -> Draws:
-    """Return the synapses of all parts by source, then target."""
+def _joined(listed: list[Draws]) -> Draws:
+    """Return the synapses of all parts together."""
     if not listed:
         none = np.zeros(0, np.int64)
         return none, none, none
     source, target, choice = (np.concatenate(parts) for parts in zip(*listed, strict=True))
-    order = np.lexsort((target, source))
-    return source[order], target[order], choice[order]
+    return source, target, choice
 
 
 def gap_table(chance: int) -> Array:
