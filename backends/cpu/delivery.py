@@ -15,7 +15,6 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Projection
 from spikec.compiler.synapses import (
     AllButSelf,
-    Conv1d,
     Conv2d,
     Dense,
     DistanceDependent,
@@ -281,14 +280,14 @@ def delivery(synapse: Synapse, shift: int, floating: bool) -> Delivery:
             return Delivery(deliver_fixed_probability, arrays)
         case DistanceDependent():
             return _distance_dependent(synapse, np.atleast_1d(numbers))
-        case Conv1d():
-            return delivery(synapse.plain(), shift, floating)
         case Conv2d():
             return _convolution(synapse, numbers)
         case Pool2d():
             # A window sum is a convolution with one group per channel and equal weights.
             kernel = np.full((synapse.in_shape[0], *synapse.kernel, 1), numbers)
             return Delivery(deliver_conv2d, (kernel, _geometry(synapse, (1, 1), 1)))
+        case _ if synapse.plain() is not synapse:
+            return delivery(synapse.plain(), shift, floating)
         case _:
             raise SpikecError(
                 "SPK0702",
