@@ -12,8 +12,40 @@ from spikec.compiler.types import Array, Tensor
 from spikec.compiler.untyped import sparse as sp
 
 
+class Square(Synapse):
+    """As many neurons on both sides, one weight for all or one per target neuron."""
+
+    __slots__ = ()
+    size: int
+
+    @property
+    def in_size(self) -> int:
+        """Number of source neurons."""
+        return self.size
+
+    @property
+    def out_size(self) -> int:
+        """Number of target neurons."""
+        return self.size
+
+    def _check(self) -> None:
+        """Check weight and bias.
+
+        Raises:
+            SpikecError: SPK0308 on the weight, SPK0301 on the bias.
+        """
+        if self.size < 1 or self.weight.shape not in ((), (self.size,)):
+            raise SpikecError(
+                "SPK0308",
+                self.kind,
+                f"weight has shape {self.weight.shape} for {self.size} neurons",
+                "Give one number, or one per neuron",
+            )
+        check_bias(self.kind, self.bias, self.size)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class OneToOne(Synapse):
+class OneToOne(Square):
     """Neuron k to neuron k: weight one number, or one per neuron; weight 1 is the identity."""
 
     kind: ClassVar[str] = "one_to_one"
@@ -28,17 +60,7 @@ class OneToOne(Synapse):
         Raises:
             SpikecError: SPK0308 on the weight, SPK0301 on the bias.
         """
-        _check_weight(self)
-
-    @property
-    def in_size(self) -> int:
-        """Number of source neurons."""
-        return self.size
-
-    @property
-    def out_size(self) -> int:
-        """Number of target neurons."""
-        return self.size
+        self._check()
 
     def apply(self, x: Array) -> Array:
         """Return w * x, elementwise."""
@@ -59,7 +81,7 @@ class OneToOne(Synapse):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AllButSelf(Synapse):
+class AllButSelf(Square):
     """Every neuron to all others of as many, as lateral inhibition: y_k = w_k (sum of x - x_k).
 
     ``weight`` is one number, or one per target neuron.
@@ -71,38 +93,12 @@ class AllButSelf(Synapse):
     bias: Tensor | None = None
 
     def __post_init__(self) -> None:
-        """Check the shapes; errors of ``_check_weight``."""
-        _check_weight(self)
-
-    @property
-    def in_size(self) -> int:
-        """Number of source neurons."""
-        return self.size
-
-    @property
-    def out_size(self) -> int:
-        """Number of target neurons."""
-        return self.size
+        """Check the shapes; errors of ``_check``."""
+        self._check()
 
     def apply(self, x: Array) -> Array:
         """Return w times the sum of what the others send."""
         return np.asarray((x.sum(axis=1, keepdims=True) - x) * self.weight.data)
-
-
-def _check_weight(synapse: OneToOne | AllButSelf) -> None:
-    """Check weight and bias.
-
-    Raises:
-        SpikecError: SPK0308 on the weight, SPK0301 on the bias.
-    """
-    if synapse.size < 1 or synapse.weight.shape not in ((), (synapse.size,)):
-        raise SpikecError(
-            "SPK0308",
-            synapse.kind,
-            f"weight has shape {synapse.weight.shape} for {synapse.size} neurons",
-            "Give one number, or one per neuron",
-        )
-    check_bias(synapse.kind, synapse.bias, synapse.size)
 
 
 def identity(size: int) -> OneToOne:
