@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from spikec.compiler import cli_profile
+from spikec.compiler import cli_doctor, cli_profile
 from spikec.compiler import cli_tasks as tasks
 from spikec.compiler.cli_report import Report, write, write_error
 from spikec.compiler.energy import Static
@@ -266,6 +266,26 @@ def profile(
     given = {name: value for name, value in options.items() if value is not None}
     inputs = tasks.Data(data, encode, steps, seed)
     return cli_profile.profile(build, inputs, prices or [], given, plot, backend)
+
+
+@app.command()
+def doctor(
+    model: Annotated[str, typer.Argument(metavar="FILE", help="A .nir file.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--input", "-i", metavar="FILE", help="Data; random spikes if not given."),
+    ] = None,
+    dt: Dt = None,
+    semantics: Meaning = None,
+    encode: Encode = None,
+    steps: Steps = None,
+    seed: Seed = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> Report:
+    """Tell what a NIR file likely means, what is wrong with it, and whether it matters."""
+    _need(data, "--input", {"--encode": encode})
+    return cli_doctor.doctor(model, tasks.Data(data, encode, steps, seed), semantics, dt)
 
 
 @app.command()

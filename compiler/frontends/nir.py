@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from spikec.compiler.errors import Finding, SpikecError
-from spikec.compiler.frontends.nir_file import MAX_EDGES, read_nir
+from spikec.compiler.frontends.nir_file import MAX_EDGES, NirSource, read_nir
 from spikec.compiler.frontends.nir_network import Network, flatten
 from spikec.compiler.frontends.nir_nodes import Part
 from spikec.compiler.frontends.nir_raw import MAX_INTEGER
@@ -38,14 +38,14 @@ def load_nir(source: object, semantics: Semantics, dt: float | None = None) -> G
     """Return the graph of a .nir file or of a nir.NIRGraph.
 
     Args:
-        source: Path or nir.NIRGraph.
+        source: Path, nir.NIRGraph, or what ``read_nir`` returned.
         semantics: What the file leaves open.
         dt: Step in seconds; None where ``semantics`` implies one.
 
     Raises:
         SpikecError: SPK1001 to SPK1058, or what ``verify_graph`` finds.
     """
-    file = read_nir(source)
+    file = source if isinstance(source, NirSource) else read_nir(source)
     found: list[Finding] = []
     network = flatten(file.root, semantics, found)
     step = _step(network, semantics, dt, found)
