@@ -63,7 +63,8 @@ def convention(graph: Graph, losses: Losses) -> Semantics:
 def _continuous(graph: Graph, losses: Losses) -> Semantics:
     semantics = [p.neuron.semantics for p in graph.populations if isinstance(p.neuron, Dynamics)]
     # Delays are written out, and so are the hops among them.
-    chosen = replace(_most(semantics), hop_delay=0)
+    most: Semantics = _most(semantics)
+    chosen = replace(most, hop_delay=0)
     rules = [_rules(p) for p in graph.populations]
     for p in graph.populations:
         if isinstance(p.neuron, Dynamics) and replace(p.neuron.semantics, hop_delay=0) != chosen:

@@ -35,16 +35,13 @@ INVERTIBLE = (IntegrateAndFire, LIF, CubaLIF, Integrator, LeakyIntegrator, CubaL
 
 
 def continuous(
-    population: Population, semantics: Semantics, dt: float, losses: Losses
-) -> Dynamics | None:
-    """Return the model that ``semantics`` turns into the population's; None if NIR has none.
+    population: Population, model: Neuron, semantics: Semantics, dt: float, losses: Losses
+) -> Dynamics:
+    """Return the model that ``semantics`` turns into ``model``, one of ``INVERTIBLE``.
 
     Raises:
-        SpikecError: SPK1049 on a decay that no time constant gives.
+        SpikecError: SPK1049 on a decay that no time constant gives, or an offset without a leak.
     """
-    model = population.model()
-    if not isinstance(model, INVERTIBLE):
-        return None
     if isinstance(model, Firing):
         note_bound(population, model, semantics, losses)
     inverse = _Inverse(population, semantics, dt)

@@ -57,7 +57,7 @@ class Layout:
         self.graph, self.losses = graph, losses
         self.nodes: dict[str, Node] = {}
         self.edges: list[Pair] = []
-        self.taken = {n.name for n in (*graph.inputs, *graph.populations)}
+        self.taken = {i.name for i in graph.inputs} | {p.name for p in graph.populations}
         self.out_of: dict[str, list[Projection]] = defaultdict(list)
         for p in graph.projections:
             self.out_of[p.source].append(p)

@@ -76,6 +76,6 @@ class Losses:
     def _finding(self, loss: Loss, places: list[str]) -> Finding:
         where = ", ".join(places[:SHOWN]) + ", ..." * (len(places) > SHOWN)
         if loss.key in CONVENTION:
-            text = f"{loss.detail}: NIR has no field for {loss.key}, only the metadata state it"
+            text = f"{loss.detail}: NIR has no field for it, only this file's metadata say so"
             return Finding("SPK1044", where, text)
-        return Finding("SPK1045", where, f"{loss.detail} ({loss.key}, which NIR does not hold)")
+        return Finding("SPK1045", where, f"{loss.detail}: NIR does not hold it ({loss.key})")

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from spikec.compiler.disk import whole_file
-from spikec.compiler.equation import Dynamics
 from spikec.compiler.errors import Finding
 from spikec.compiler.frontends.nir_convention import convention
 from spikec.compiler.frontends.nir_file import SEMANTICS, STEP
-from spikec.compiler.frontends.nir_inverse import continuous
+from spikec.compiler.frontends.nir_inverse import INVERTIBLE, continuous
 from spikec.compiler.frontends.nir_layout import Layout, Node
 from spikec.compiler.frontends.nir_losses import Losses, no_step, not_in_nir
 from spikec.compiler.frontends.nir_raw import FIELDS
@@ -99,16 +98,16 @@ def _neurons(
     Raises:
         SpikecError: SPK1049 on a kind of neuron that NIR has no node for, SPK1047 without a step.
     """
-    model: Any = population.neuron
-    if not isinstance(model, Dynamics | Threshold):
+    model = population.neuron
+    if isinstance(model, INVERTIBLE):
         if graph.dt is None:
             raise no_step(population.name, f"its {model.kind} is per step")
-        model = continuous(population, semantics, graph.dt, losses)
-    kind = TYPES.get(type(model))
+        model = continuous(population, model, semantics, graph.dt, losses)
+    kind = TYPES.get(model.__class__)
     if kind is None:
         raise not_in_nir(
             population.name,
-            f"NIR has no node for a {population.neuron.kind}",
+            f"NIR has no node for a {model.kind}",
             f"Use neurons that are {', '.join(TYPES.values())} there",
         )
     values = model.broadcast(population.size)
