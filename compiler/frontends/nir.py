@@ -127,8 +127,7 @@ def _step(
     if step is None and semantics.step_rule != "given":
         step, origin = _derived(network, semantics), f"is {semantics.step_rule} of the LIF nodes"
     if step is None:
-        timed = any(isinstance(p.neuron, Dynamics) for p in network.parts.values())
-        if timed or network.of_type("Delay"):
+        if any(isinstance(p.neuron, Dynamics) or p.delay for p in network.parts.values()):
             raise SpikecError(
                 "SPK1020",
                 "--dt",

@@ -6,6 +6,7 @@ to the same decay: the one is taken that ``discretize`` turns into the number we
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def continuous(
     inverse = _Inverse(population, semantics, dt)
     values = inverse.values()
     if inverse.off:
-        names = ", ".join(f"{name} by {n:.0f}" for name, n in inverse.off.items())
+        names = ", ".join(f"{name} by {n:.3g}" for name, n in inverse.off.items())
         losses.add("rounding", population.name, f"units in the last place after reading: {names}")
     return _kind(model)(semantics=semantics, **values)
 
@@ -125,7 +126,8 @@ class _Inverse:
         return tau, 1.0 - forward(tau)
 
     def _decay(self, tau: Array) -> Array:
-        return self.semantics.decay("tau", tau, self.dt)
+        # A guess beside a decay of 0 may be below it.
+        return replace(self.semantics, stability="allow").decay("tau", tau, self.dt)
 
     def _solve(
         self, name: str, guess: Array, forward: Callable[[Array], Array], wanted: Array

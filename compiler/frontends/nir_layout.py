@@ -17,15 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from spikec.compiler.frontends.nir_cycles import Pair, back_edges, edges_in_cycles
+from spikec.compiler.frontends.nir_cycles import Pair as Edge
+from spikec.compiler.frontends.nir_cycles import back_edges, edges_in_cycles
 from spikec.compiler.frontends.nir_losses import Losses, no_step, not_in_nir
 from spikec.compiler.ir import Graph, Population, Projection
 from spikec.compiler.neurons.relay import Relay
-from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pool2d, Shape, Sparse, Synapse
+from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pair, Pool2d, Shape, Sparse, Synapse
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import networkx as nx
 
 MAX_MATRIX = 1 << 26  # elements of a matrix made of sparse weights: half a gigabyte
+MOST_CHANGES = 3
 MAX_BASE = 100  # characters of a made-up name, of 128, before what tells it from others
 
 Fields = Mapping[str, Any]
@@ -54,9 +56,11 @@ class Layout:
             SpikecError: SPK1049 when NIR has no node for a part of it, SPK1047 on a delay of steps
                 that have no length.
         """
+        if any(p.name == "." for p in (*graph.inputs, *graph.populations, *graph.outputs)):
+            raise not_in_nir("population", "no HDF5 group can be called '.'", "Rename it")
         self.graph, self.losses = graph, losses
         self.nodes: dict[str, Node] = {}
-        self.edges: list[Pair] = []
+        self.edges: list[Edge] = []
         self.taken = {i.name for i in graph.inputs} | {p.name for p in graph.populations}
         self.out_of: dict[str, list[Projection]] = defaultdict(list)
         for p in graph.projections:
@@ -66,7 +70,8 @@ class Layout:
         self.mapped = {name for name in self.relays if self._is_map(name)}
         self.skipped = {name for name in self.relays - self.mapped if self._only_sums(name)}
         self.outputs = {o.name: self._output_name(o.name) for o in graph.outputs}
-        self.shapes = _shapes(graph)
+        self.shapes = _shapes(graph, self.mapped)
+        self.plain: set[Edge] = set()
         implied = self._implied_delays(feedback)
         rows = [(p, self._row(p, 0 if id(p) in implied else p.delay)) for p in graph.projections]
         self.entry = {p.source: row[0] for p, row in rows if p.source in self.skipped}
@@ -135,15 +140,17 @@ class Layout:
             base = p.source.removesuffix(".sum")
         shape = self.shapes[p.source]
         row: list[str] = []
-        if delay:
+        # NIR has no second edge between the same nodes, so that one has a delay, if of zero.
+        if delay or (is_plain(p.synapse) and _pair(p) in self.plain):
             row.append(self._add(f"{base}_delay", self._delay(shape, delay, p)))
+        if is_plain(p.synapse):
+            self.plain.add(_pair(p))
         if isinstance(p.synapse, Dense | Sparse) or _is_biased_scale(p.synapse):
-            row += self._flatten(base, shape)
+            row += self._flatten(base, shape, (prod(shape),))
             shape = (prod(shape),)
         row += self._map(p, shape, base)
         shape = delivered(p.synapse, shape)
-        if shape != self.shapes[p.target]:
-            row += self._flatten(base, shape)
+        row += self._flatten(base, shape, self.shapes[p.target])
         return row
 
     def _map(self, p: Projection, shape: Shape, base: str) -> list[str]:
@@ -214,14 +221,17 @@ class Layout:
         return np.asarray(np.ldexp(matrix, -weight.frac) * weight.scale)
 
     def _delay(self, shape: Shape, steps: int, p: Projection) -> Node:
-        if self.graph.dt is None:
+        if steps and self.graph.dt is None:
             raise no_step(str(p), f"its delay is {steps} steps")
-        return Node("Delay", {"delay": np.full(shape, steps * self.graph.dt)})
+        return Node("Delay", {"delay": np.full(shape, steps * (self.graph.dt or 0.0))})
 
-    def _flatten(self, base: str, shape: Shape) -> list[str]:
-        if len(shape) == 1:
+    def _flatten(self, base: str, shape: Shape, wanted: Shape) -> list[str]:
+        """Add a Flatten that makes ``wanted`` of ``shape``, if one is needed."""
+        axes = _merge(shape, wanted)
+        if axes is None or shape == wanted:
             return []
-        fields = {"start_dim": 0, "end_dim": -1, "input_type": np.array(shape, dtype=np.int64)}
+        last = -1 if axes[1] == len(shape) - 1 else axes[1]
+        fields = {"start_dim": axes[0], "end_dim": last, "input_type": _integers(shape)}
         return [self._add(f"{base}_flat", Node("Flatten", fields))]
 
     # ------------------------------------------------------------ names
@@ -262,16 +272,10 @@ class Layout:
                 self.losses.add("shape", p.name, f"{p.shape} is written as {self.shapes[p.name]}")
 
     def _connect(self, rows: list[tuple[Projection, list[str]]]) -> None:
-        made: set[Pair] = set()
         for p, row in rows:
             target = self.entry.get(p.target, p.target)
             ends = [] if p.target in self.mapped else [target]
             names = [*([] if p.source in self.skipped else [p.source]), *row, *ends]
-            if not row and (names[0], names[-1]) in made:
-                # NIR has no second edge between the same nodes.
-                ones = Node("Scale", {"scale": np.ones(self.shapes[p.source])})
-                names.insert(1, self._add(f"{p.source}_to_{p.target}"[:MAX_BASE], ones))
-            made.update(pairwise(names))
             self.edges += pairwise(names)
         for o in self.graph.outputs:
             if o.source not in self.skipped:
@@ -300,7 +304,7 @@ def _is_biased_scale(synapse: Synapse) -> bool:
     return isinstance(synapse, OneToOne) and synapse.bias is not None
 
 
-def _pair(p: Projection) -> Pair:
+def _pair(p: Projection) -> Edge:
     return p.source, p.target
 
 
@@ -314,33 +318,58 @@ def delivered(synapse: Synapse, shape: Shape) -> Shape:
     return synapse.out_shape
 
 
-def _shapes(graph: Graph) -> dict[str, Shape]:
-    """Return the shape that the signal of every carrier has in NIR, where only maps give shapes.
+def _shapes(graph: Graph, mapped: set[str]) -> dict[str, Shape]:
+    """Return the shape that the signal of every carrier has in NIR.
 
-    Where different shapes meet, all are flattened. What nothing feeds keeps its own.
+    A population has its own shape where Flatten can make it of all that arrives; else what arrives,
+    flat where that differs. The node of a map has the shape that the map gives.
     """
     found: dict[str, Shape] = {i.name: i.shape for i in graph.inputs}
-    changed = True
-    while changed:
-        changed = False
+    changes: Counter[str] = Counter()
+    before: dict[str, Shape] = {}
+    while before != found:
+        before = dict(found)
         for population in graph.populations:
-            shape = _meeting(graph, population, found)
-            if shape is not None and shape != found.get(population.name):
-                found[population.name], changed = shape, True
+            name, own = population.name, None if population.name in mapped else population.shape
+            shape = _meeting(graph, population, own, found)
+            # Around a cycle shapes could change for ever; flat they are the same for all.
+            flat = changes[name] > MOST_CHANGES
+            if shape is not None and shape != found.get(name):
+                changes[name] += 1
+                found[name] = (population.size,) if flat else shape
+            if flat:
+                found[name] = (population.size,)
     return {p.name: p.shape for p in graph.populations} | found
 
 
-def _meeting(graph: Graph, population: Population, found: Mapping[str, Shape]) -> Shape | None:
-    """Return the shape of what is known to arrive, or flat; None where nothing is known yet."""
+def _meeting(
+    graph: Graph, population: Population, own: Shape | None, found: Mapping[str, Shape]
+) -> Shape | None:
+    """Return the shape for what is known to arrive; None where nothing is known yet."""
     arriving = {
         delivered(p.synapse, found.get(p.source, ()))
         for p in graph.into(population.name)
         if p.source in found or not isinstance(p.synapse, OneToOne) or p.synapse.bias is not None
     }
-    flat = (population.size,)
-    if len(arriving) > 1 or found.get(population.name) == flat:
-        return flat
+    images = {
+        p.synapse.in_shape
+        for p in graph.projections
+        if p.source == population.name and isinstance(p.synapse, Conv2d | Pool2d)
+    }
+    if own is not None and not images - {own} and all(_merge(a, own) for a in arriving):
+        return own if arriving else None
+    if len(arriving) > 1:
+        return (population.size,)
     return next(iter(arriving), None)
+
+
+def _merge(shape: Shape, wanted: Shape) -> Pair | None:
+    """Return the first and last axis of which a Flatten makes ``wanted``; None if none does."""
+    for first in range(len(shape)):
+        for last in range(first, len(shape)):
+            if (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]) == wanted:
+                return first, last
+    return None
 
 
 # ---------------------------------------------------------------- maps
