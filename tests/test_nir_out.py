@@ -54,7 +54,7 @@ def losses(findings: list[str]) -> set[str]:
     return {f.rpartition("(")[2].partition(")")[0] for f in findings if "[SPK1045]" in f}
 
 
-def one(neuron: Any, size: int = 3, **changed: Any) -> spikec.Graph:
+def one(neuron: Any, size: int = 3, dt: float | None = DT, metadata: Any = None) -> spikec.Graph:
     """Return in -> n -> out with weights that are no round numbers."""
     weight = np.random.default_rng(2).normal(size=(size, size)) * 2
     nodes = (
@@ -63,7 +63,7 @@ def one(neuron: Any, size: int = 3, **changed: Any) -> spikec.Graph:
         spikec.Output("out", "n"),
     )
     edge = spikec.Projection("in", "n", spikec.Dense(Tensor.floats(weight)))
-    return spikec.Graph("one", nodes, (edge,), **{"dt": DT, **changed})
+    return spikec.Graph("one", nodes, (edge,), dt, metadata or {})
 
 
 # ---------------------------------------------------------------- every neuron, both ways
@@ -113,13 +113,17 @@ def test_every_neuron(tmp_path: Path, kind: str, semantics: str) -> None:
         assert exact
 
 
+def decay_of(graph: spikec.Graph) -> Array:
+    return discrete(graph).graph.population("n").model().parameters()["decay"].real()
+
+
 def test_decays_of_nothing_and_of_one(tmp_path: Path) -> None:
     """A decay of 0 comes back; one of 1 is a membrane that does not leak, so IF and I."""
     for semantics in ("nir", "norse"):
         graph = one(spikec.LIF(decay=[0.0, 0.5, 0.0]), metadata={"semantics": semantics})
         found, told = again(graph, tmp_path)
         assert not told
-        assert discrete(found).graph.population("n").model().decay.data.tolist() == [0, 0.5, 0]
+        assert decay_of(found).tolist() == [0, 0.5, 0]
     for neuron, kind in (
         (spikec.LIF(decay=1.0, gain=0.5), "integrate_and_fire"),
         (spikec.LeakyIntegrator(decay=1.0), "integrator"),
@@ -134,13 +138,13 @@ def test_negative_decays_are_eulers(tmp_path: Path) -> None:
     graph = one(spikec.LIF(decay=-0.5), metadata={"semantics": "sc_neurocore"})
     found, told = again(graph, tmp_path)
     assert not told
-    assert discrete(found).graph.population("n").model().decay.data == -0.5
+    assert decay_of(found).tolist() == -0.5
 
 
 # ---------------------------------------------------------------- whole networks
 
 
-def harmonised(graph: spikec.Graph, rule: dict[str, Any], phase: str) -> spikec.Graph:
+def harmonised(graph: spikec.Graph, rule: dict[str, Any], phase: Any) -> spikec.Graph:
     """Return the network with one rule for all, starting from zero: what a file can state."""
     changed: list[Any] = []
     for p in graph.populations:
@@ -167,7 +171,7 @@ RULES = st.fixed_dictionaries(
 SEEN: Counter[str] = Counter()
 
 
-@examples(60, 600)
+@examples(30, 600)
 @given(graphs(Style(value_sources=True)), RULES, st.sampled_from(("new", "old", "jump")))
 def test_per_step_networks(
     tmp_path_factory: pytest.TempPathFactory, graph: spikec.Graph, rule: Any, phase: str
@@ -194,12 +198,12 @@ def test_per_step_networks(
 
 def test_most_networks_come_back_exactly() -> None:
     """The exact ones among those above are not a small rest (after that test, in its process)."""
-    if SEEN["networks"] >= 30:
+    if SEEN["networks"] >= 20:
         assert SEEN["exact"] > SEEN["networks"] / 4
         evidence("nir_out", **SEEN)
 
 
-@examples(40, 400)
+@examples(20, 400)
 @given(graphs(Style(value_sources=True)))
 def test_any_network_is_written(
     tmp_path_factory: pytest.TempPathFactory, graph: spikec.Graph
@@ -237,14 +241,15 @@ class Nirs:
         return self.draw(st.sampled_from(choices))
 
     def numbers(self, shape: Any, low: float, high: float) -> Array:
-        return self.random.uniform(low, high, shape)
+        drawn: Array = self.random.uniform(low, high, shape)
+        return drawn
 
     def neurons(self, shape: tuple[int, ...]) -> Spec:
         tau, r = self.numbers(shape, 2e-3, 0.1), self.numbers(shape, 0.5, 50)
         fields = {"r": r, "v_leak": self.numbers(shape, -0.1, 0.1)}
         fires = {"v_threshold": self.numbers(shape, 0.3, 2), "v_reset": self.numbers(shape, -1, 0)}
         cuba = {"tau_syn": tau, "tau_mem": tau[..., ::-1], "w_in": self.numbers(shape, 0.5, 2)}
-        return self.pick(
+        made: Spec = self.pick(
             node("IF", r=r, **fires),
             node("LIF", tau=tau, **fields, **fires),
             node("LI", tau=tau, **fields),
@@ -253,11 +258,12 @@ class Nirs:
             node("I", r=r),
             node("Threshold", threshold=self.numbers(shape, -1, 1)),
         )
+        return made
 
     def layer(self, shape: tuple[int, ...]) -> tuple[Spec, tuple[int, ...]]:
         """Return something that takes a shape, and the shape it gives."""
         kinds = ["neurons", "neurons", "scale", "delay"]
-        kinds += ["dense", "affine"] if len(shape) == 1 else ["flat", "conv", "pool"]
+        kinds += [["dense", "affine"], ["flat", "conv1d"], ["flat", "conv", "pool"]][len(shape) - 1]
         kind = self.pick(*kinds)
         if kind == "neurons":
             return self.neurons(shape), shape
@@ -268,11 +274,18 @@ class Nirs:
         size = int(np.prod(shape))
         if kind == "flat":
             return flat(input_type=list(shape)), (size,)
+        if kind == "conv1d":
+            taps = self.draw(st.integers(1, 3))
+            padding: Any = self.pick("same", taps - 1)
+            fields: Spec = {"stride": 1, "dilation": 1, "groups": 1, "padding": padding}
+            fields |= {"weight": self.numbers((2, shape[0], taps), -1, 1), "bias": np.ones(2)}
+            longer = shape[1] + (0 if padding == "same" else taps - 1)
+            return node("Conv1d", input_shape=shape[1], **fields), (2, longer)
         if kind == "conv":
             out = (self.draw(st.integers(1, 2)), *shape[1:])
             weight = self.numbers((out[0], shape[0], 3, 3), -1, 1)
             bias = self.pick(np.zeros(out[0]), self.numbers(out[0], -0.2, 0.2))
-            same = {"padding": [1, 1], "input_shape": list(shape[1:])}
+            same = {"padding": self.pick([1, 1], "same"), "input_shape": list(shape[1:])}
             return conv(out[0], shape[0], 3, 3, **{"weight": weight, "bias": bias, **same}), out
         if kind == "pool":
             window = {"kernel_size": [1, 1], "stride": [1, 1]}
@@ -285,7 +298,7 @@ class Nirs:
 
     def network(self) -> Spec:
         for k in range(self.draw(st.integers(1, 2))):
-            shape = self.pick((3,), (1, 2, 3), (4,))
+            shape = self.pick((3,), (1, 2, 3), (4,), (2, 5))
             self.nodes[f"in{k}"] = node("Input", shape=list(shape))
             self.ends.append((f"in{k}", shape))
         for k in range(self.draw(st.integers(1, 7))):
@@ -319,7 +332,7 @@ def nirs(draw: Any) -> Spec:
     return Nirs(draw).network()
 
 
-@examples(80, 800)
+@examples(50, 800)
 @given(nirs(), st.sampled_from(SEMANTICS))
 def test_nir_networks(tmp_path_factory: pytest.TempPathFactory, root: Spec, semantics: str) -> None:
     """A file that is read, written and read again is the same network, text for text."""
@@ -332,20 +345,22 @@ def test_nir_networks(tmp_path_factory: pytest.TempPathFactory, root: Spec, sema
     nir.read(folder / "out.nir")
 
 
-@examples(50, 500)
+@examples(25, 500)
 @given(nirs(), st.sampled_from(SEMANTICS))
 def test_nir_networks_per_step(
     tmp_path_factory: pytest.TempPathFactory, root: Spec, semantics: str
 ) -> None:
     """Discretised first, it comes back with the same numbers: those that NIR gave can be inverted.
 
-    A leak that was divided by a gain is the exception, so snnTorch's may be off in the last place.
+    The exceptions are what was divided by a gain (snnTorch), and synaptic gains that no leak scaled
+    (Norse, Sinabs): they may be off in the last place.
     """
     folder = tmp_path_factory.mktemp("nir")
     program = discrete(spikec.load(write(folder / "in.nir", root), DT, semantics))
     found, told = again(program, folder)
     lost = losses(told)
-    assert lost <= ({"order", "rounding"} if semantics == "snntorch" else {"order"}), told
+    inexact = semantics in ("snntorch", "norse", "sinabs")
+    assert lost <= ({"order", "rounding"} if inexact else {"order"}), told
     if not lost:
         before, after = spikes(program), spikes(discrete(found))
         assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -514,6 +529,55 @@ def test_pooling_with_weights_and_biases(tmp_path: Path) -> None:
         assert {type(n).__name__ for n in typed} - {"Input", "Output", "LIF"} == kinds
         assert [f[-8:-1] for f in told] == (["SPK1048"] if "Conv2d" in kinds else [])
         assert np.array_equal(spikes(discrete(found))["out"], spikes(Program(graph))["out"])
+
+
+def between(source: tuple[int, ...], target: tuple[int, ...], **edge: Any) -> spikec.Graph:
+    """Return in -> n -> out of these shapes with one projection."""
+    nodes = (
+        spikec.Input("in", source),
+        spikec.Population("n", target, spikec.LIF(decay=0.5)),
+        spikec.Output("out", "n"),
+    )
+    return spikec.Graph("b", nodes, (spikec.Projection("in", "n", **edge),), DT)
+
+
+def test_delays_of_single_synapses(tmp_path: Path) -> None:
+    """Each delay that occurs is a matrix behind a Delay; a bias stays where it was."""
+    weight = Tensor.floats(np.arange(12.0).reshape(3, 4) / 8 - 0.5)
+    synapse = spikec.Dense(weight, Tensor.floats([0.25, 0.0, -0.5]))
+    delays = np.array([[1, 4, 1, 2], [4, 4, 1, 1], [1, 2, 2, 1]])
+    graph = between((4,), (3,), synapse=synapse, delays=delays)
+    found, told = again(graph, tmp_path)
+    assert losses(told) == {"sparse"}
+    assert sorted(p.delay for p in found.projections) == [1, 2, 4]
+    assert np.array_equal(spikes(discrete(found))["out"], spikes(Program(graph))["out"])
+
+
+@pytest.mark.parametrize(
+    ("extra", "padding", "dilation", "written"),
+    [
+        ((0, 1), (0, 0), (1, 1), "same"),
+        ((0, 1), (1, 0), (1, 1), (1, 1)),
+        ((2, 0), (0, 1), (2, 1), (2, 1)),
+        ((1, 0), (0, 0), (2, 1), None),
+    ],
+)
+def test_zeros_on_one_side(
+    tmp_path: Path, extra: Any, padding: Any, dilation: Any, written: Any
+) -> None:
+    """They are ``same`` or taps of zero; between two taps there is no place for them."""
+    kernel = (1, 2) if written == "same" else (2, 2)
+    weight = Tensor.floats(np.arange(float(np.prod(kernel))).reshape(1, 1, *kernel) / 2 - 0.5)
+    synapse = spikec.Conv2d((1, 5, 6), weight, None, (1, 1), padding, dilation, 1, extra)
+    graph = between((1, 5, 6), synapse.out_shape, synapse=synapse)
+    if written is None:
+        with pytest.raises(spikec.SpikecError, match=r"are no padding of NIR\. .*SPK1049"):
+            again(graph, tmp_path)
+        return
+    found, _ = again(graph, tmp_path)
+    item = nir.read(tmp_path / "out.nir", type_check=False).nodes["in_to_n"]
+    assert item.padding == written if isinstance(written, str) else tuple(item.padding) == written
+    assert np.array_equal(spikes(discrete(found))["out"], spikes(Program(graph))["out"])
 
 
 def test_relays_of_all_sorts(tmp_path: Path) -> None:

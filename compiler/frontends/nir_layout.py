@@ -10,35 +10,34 @@ The frontend reads all of this back, with the same names where a network came fr
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from itertools import pairwise
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from spikec.compiler.frontends.nir_cycles import Pair as Edge
 from spikec.compiler.frontends.nir_cycles import back_edges, edges_in_cycles
 from spikec.compiler.frontends.nir_losses import Losses, no_step, not_in_nir
+from spikec.compiler.frontends.nir_maps import (
+    Image,
+    Node,
+    delivered,
+    image_nodes,
+    is_plain,
+    is_scale,
+    matrix,
+    scale,
+)
 from spikec.compiler.ir import Graph, Population, Projection
 from spikec.compiler.neurons.relay import Relay
-from spikec.compiler.synapses import Conv2d, Dense, OneToOne, Pair, Pool2d, Shape, Sparse, Synapse
+from spikec.compiler.synapses import AllButSelf, Dense, OneToOne, Pair, Shape
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import networkx as nx
 
 MAX_MATRIX = 1 << 26  # elements of a matrix made of sparse weights: half a gigabyte
 MOST_CHANGES = 3
 MAX_BASE = 100  # characters of a made-up name, of 128, before what tells it from others
-
-Fields = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A NIR node: its type, and its fields as arrays or text."""
-
-    type: str
-    fields: Fields = field(default_factory=dict[str, Any])
 
 
 class Layout:
@@ -56,24 +55,26 @@ class Layout:
             SpikecError: SPK1049 when NIR has no node for a part of it, SPK1047 on a delay of steps
                 that have no length.
         """
-        if any(p.name == "." for p in (*graph.inputs, *graph.populations, *graph.outputs)):
+        if "." in (n.name for n in graph.nodes):
             raise not_in_nir("population", "no HDF5 group can be called '.'", "Rename it")
-        self.graph, self.losses = graph, losses
+        # Synapses with delays of their own are as many maps as there are delays.
+        split = tuple(q for p in graph.projections for q in p.by_delay())
+        self.graph, self.losses = replace(graph, projections=split), losses
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
         self.taken = {i.name for i in graph.inputs} | {p.name for p in graph.populations}
         self.out_of: dict[str, list[Projection]] = defaultdict(list)
-        for p in graph.projections:
+        for p in split:
             self.out_of[p.source].append(p)
         self.taps = Counter(o.source for o in graph.outputs)
         self.relays = {p.name for p in graph.populations if isinstance(p.neuron, Relay)}
         self.mapped = {name for name in self.relays if self._is_map(name)}
         self.skipped = {name for name in self.relays - self.mapped if self._only_sums(name)}
         self.outputs = {o.name: self._output_name(o.name) for o in graph.outputs}
-        self.shapes = _shapes(graph, self.mapped)
+        self.shapes = _shapes(self.graph, self.mapped)
         self.plain: set[Edge] = set()
         implied = self._implied_delays(feedback)
-        rows = [(p, self._row(p, 0 if id(p) in implied else p.delay)) for p in graph.projections]
+        rows = [(p, self._row(p, 0 if id(p) in implied else p.delay)) for p in split]
         self.entry = {p.source: row[0] for p, row in rows if p.source in self.skipped}
         self._boundaries()
         self._connect(rows)
@@ -95,7 +96,9 @@ class Layout:
         after, taps = self.out_of[relay], self.taps[relay]
         if not after:
             return taps == 1
-        return len(after) == 1 and not taps and not after[0].delay and self._maps(after[0])
+        # A delay then stands behind the map, which for a bias is not the same.
+        prompt = after[0].delay == 0 or after[0].synapse.bias is None
+        return len(after) == 1 and not taps and prompt and self._maps(after[0])
 
     def _maps(self, p: Projection) -> bool:
         return not is_plain(p.synapse)
@@ -141,15 +144,18 @@ class Layout:
         shape = self.shapes[p.source]
         row: list[str] = []
         # NIR has no second edge between the same nodes, so that one has a delay, if of zero.
-        if delay or (is_plain(p.synapse) and _pair(p) in self.plain):
+        behind = p.source in self.skipped
+        if (delay and not behind) or (is_plain(p.synapse) and _pair(p) in self.plain):
             row.append(self._add(f"{base}_delay", self._delay(shape, delay, p)))
         if is_plain(p.synapse):
             self.plain.add(_pair(p))
-        if isinstance(p.synapse, Dense | Sparse) or _is_biased_scale(p.synapse):
+        if not (isinstance(p.synapse, Image) or is_scale(p.synapse)):
             row += self._flatten(base, shape, (prod(shape),))
             shape = (prod(shape),)
         row += self._map(p, shape, base)
         shape = delivered(p.synapse, shape)
+        if delay and behind:
+            row.append(self._add(f"{base}_delay", self._delay(shape, delay, p)))
         row += self._flatten(base, shape, self.shapes[p.target])
         return row
 
@@ -173,38 +179,21 @@ class Layout:
         """
         synapse = p.synapse
         bias = None if synapse.bias is None else synapse.bias.real()
-        if isinstance(synapse, Conv2d | Pool2d):
-            if shape != synapse.in_shape:
-                raise not_in_nir(
-                    str(p),
-                    f"its {synapse.kind} takes an image of {synapse.in_shape} but in NIR {shape} "
-                    "arrives, which nothing can fold",
-                    "Feed it from an input or a convolution of that shape",
-                )
-            if isinstance(synapse, Pool2d):
-                return _pooling(synapse, bias)
-            return [_convolution(synapse, synapse.weight.real(), bias)]
+        if isinstance(synapse, Image):
+            if shape == synapse.in_shape:
+                return image_nodes(str(p), synapse, bias)
+            raise not_in_nir(
+                str(p),
+                f"its {synapse.kind} takes an image of {synapse.in_shape} but in NIR {shape} "
+                "arrives, which nothing can fold",
+                "Feed it from an input or a convolution of that shape",
+            )
+        if is_plain(synapse):
+            return []
         if isinstance(synapse, OneToOne) and bias is None:
-            if is_plain(synapse):
-                return []
-            return [
-                Node(
-                    "Scale",
-                    {
-                        "scale": np.full(
-                            shape,
-                            synapse.weight.real().reshape(
-                                -1 if synapse.weight.data.size == 1 else shape
-                            ),
-                        )
-                    },
-                )
-            ]
-        if isinstance(synapse, Dense):
-            return [_matrix(synapse.weight.real(), bias)]
-        if isinstance(synapse, Sparse | OneToOne):
-            return [_matrix(self._as_matrix(p), bias)]
-        raise not_in_nir(str(p), f"NIR has no node for a {synapse.kind}", "Use another kind")
+            return [scale(synapse, shape)]
+        weight = synapse.weight.real() if isinstance(synapse, Dense) else self._as_matrix(p)
+        return [matrix(weight, bias)]
 
     def _as_matrix(self, p: Projection) -> Array:
         rows, columns = p.synapse.out_size, p.synapse.in_size
@@ -217,8 +206,8 @@ class Layout:
             )
         self.losses.add("sparse", str(p), f"{rows} x {columns} weights are written as a matrix")
         weight = p.synapse.weight
-        matrix = np.asarray(p.synapse.to_sparse().toarray(), dtype=np.float64)
-        return np.asarray(np.ldexp(matrix, -weight.frac) * weight.scale)
+        stored = np.asarray(p.synapse.to_sparse().toarray(), dtype=np.float64)
+        return np.asarray(np.ldexp(stored, -weight.frac) * weight.scale)
 
     def _delay(self, shape: Shape, steps: int, p: Projection) -> Node:
         if steps and self.graph.dt is None:
@@ -231,7 +220,7 @@ class Layout:
         if axes is None or shape == wanted:
             return []
         last = -1 if axes[1] == len(shape) - 1 else axes[1]
-        fields = {"start_dim": axes[0], "end_dim": last, "input_type": _integers(shape)}
+        fields = {"start_dim": axes[0], "end_dim": last, "input_type": shape}
         return [self._add(f"{base}_flat", Node("Flatten", fields))]
 
     # ------------------------------------------------------------ names
@@ -259,10 +248,9 @@ class Layout:
 
     def _boundaries(self) -> None:
         for i in self.graph.inputs:
-            self.nodes[i.name] = Node("Input", {"shape": np.array(i.shape, dtype=np.int64)})
+            self.nodes[i.name] = Node("Input", {"shape": i.shape})
         for o in self.graph.outputs:
-            shape = np.array(self.shapes[o.source], dtype=np.int64)
-            self.nodes[self.outputs[o.name]] = Node("Output", {"shape": shape})
+            self.nodes[self.outputs[o.name]] = Node("Output", {"shape": self.shapes[o.source]})
             if o.source in self.skipped:
                 self.entry[o.source] = self.outputs[o.name]
         for name in self.relays - self.mapped - self.skipped:
@@ -282,7 +270,7 @@ class Layout:
                 self.edges.append((o.source, self.outputs[o.name]))
 
     def _note_order(self) -> None:
-        """Note where more than two terms are added up in an order that the reader does not keep."""
+        """Note where terms are added up in an order that the reader does not keep."""
         for population in self.graph.populations:
             into = self.graph.into(population.name)
             terms = len(into) + sum(p.synapse.bias is not None for p in into)
@@ -290,18 +278,9 @@ class Layout:
             moved = keys != sorted(keys) or any(
                 p.source in self.relays and not self._is_canonical(p.source) for p in into
             )
-            if terms > 2 and moved:
+            lateral = any(isinstance(p.synapse, AllButSelf) for p in into)
+            if lateral or (terms > 2 and moved):
                 self.losses.add("order", population.name, "sums may differ in their last bits")
-
-
-def is_plain(synapse: Synapse) -> bool:
-    """Return whether a synapse passes everything on unchanged, as an edge does."""
-    plain = isinstance(synapse, OneToOne) and synapse.bias is None and synapse.weight.shape == ()
-    return plain and float(synapse.weight.real()) == 1.0
-
-
-def _is_biased_scale(synapse: Synapse) -> bool:
-    return isinstance(synapse, OneToOne) and synapse.bias is not None
 
 
 def _pair(p: Projection) -> Edge:
@@ -309,13 +288,6 @@ def _pair(p: Projection) -> Edge:
 
 
 # ---------------------------------------------------------------- shapes
-
-
-def delivered(synapse: Synapse, shape: Shape) -> Shape:
-    """Return the shape of what a map sends on from a signal of ``shape``."""
-    if isinstance(synapse, OneToOne):
-        return (synapse.size,) if synapse.bias is not None else shape
-    return synapse.out_shape
 
 
 def _shapes(graph: Graph, mapped: set[str]) -> dict[str, Shape]:
@@ -349,12 +321,12 @@ def _meeting(
     arriving = {
         delivered(p.synapse, found.get(p.source, ()))
         for p in graph.into(population.name)
-        if p.source in found or not isinstance(p.synapse, OneToOne) or p.synapse.bias is not None
+        if p.source in found or not is_scale(p.synapse)
     }
     images = {
         p.synapse.in_shape
         for p in graph.projections
-        if p.source == population.name and isinstance(p.synapse, Conv2d | Pool2d)
+        if p.source == population.name and isinstance(p.synapse, Image)
     }
     if own is not None and not images - {own} and all(_merge(a, own) for a in arriving):
         return own if arriving else None
@@ -370,45 +342,3 @@ def _merge(shape: Shape, wanted: Shape) -> Pair | None:
             if (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :]) == wanted:
                 return first, last
     return None
-
-
-# ---------------------------------------------------------------- maps
-
-
-def _matrix(weight: Array, bias: Array | None) -> Node:
-    if bias is None:
-        return Node("Linear", {"weight": weight})
-    return Node("Affine", {"weight": weight, "bias": bias})
-
-
-def _convolution(conv: Conv2d, weight: Array, bias: Array | None) -> Node:
-    fields = {
-        "input_shape": _integers(conv.in_shape[1:]),
-        "weight": weight,
-        "stride": _integers(conv.stride),
-        "padding": _integers(conv.padding),
-        "dilation": _integers(conv.dilation),
-        "groups": conv.groups,
-        "bias": np.zeros(weight.shape[0]) if bias is None else bias,
-    }
-    return Node("Conv2d", fields)
-
-
-def _pooling(pool: Pool2d, bias: Array | None) -> list[Node]:
-    """Return a pooling, and what weights and biases of its windows do: a convolution of 1 x 1."""
-    weight, window = float(pool.weight.real()), 1.0 / prod(pool.kernel)
-    fields = {
-        "kernel_size": _integers(pool.kernel),
-        "stride": _integers(pool.stride),
-        "padding": _integers(pool.padding),
-    }
-    if bias is None and weight in (1.0, window):
-        return [Node("AvgPool2d" if weight != 1.0 else "SumPool2d", fields)]
-    channels, m0, m1 = pool.out_shape
-    each = np.full((channels, 1, 1, 1), weight)
-    conv = Conv2d((channels, m0, m1), pool.weight.floats(each), groups=channels)
-    return [Node("SumPool2d", fields), _convolution(conv, each, bias)]
-
-
-def _integers(values: tuple[int, ...]) -> Array:
-    return np.array(values, dtype=np.int64)

@@ -28,7 +28,8 @@ LOST: Mapping[str, str] = {
     "the real values they stand for",
     "signal": "an input that carries spikes only, or stored integers",
     "storage": "a way of storing weights that is not the natural one of their kind",
-    "sparse": "weights kept as compressed rows: they become a matrix with zeros",
+    "sparse": "weights kept as compressed rows, as a rule, or with delays of their own: they "
+    "become matrices with zeros",
     "mapping": "the cores that a program was placed on",
     "shape": "a population's shape that its inputs do not have: NIR can flatten, not fold",
     "name": "an output that has the name of another node",

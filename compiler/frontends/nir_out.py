@@ -17,8 +17,9 @@ from spikec.compiler.errors import Finding
 from spikec.compiler.frontends.nir_convention import convention
 from spikec.compiler.frontends.nir_file import SEMANTICS, STEP
 from spikec.compiler.frontends.nir_inverse import INVERTIBLE, continuous
-from spikec.compiler.frontends.nir_layout import Layout, Node
+from spikec.compiler.frontends.nir_layout import Layout
 from spikec.compiler.frontends.nir_losses import Losses, no_step, not_in_nir
+from spikec.compiler.frontends.nir_maps import Node, shape_is_wrong_in_nir
 from spikec.compiler.frontends.nir_raw import FIELDS
 from spikec.compiler.ir import Graph, Input, Population, Program
 from spikec.compiler.neurons.cuba_leaky_integrator import ContinuousCubaLeakyIntegrator
@@ -139,12 +140,7 @@ def _note_program(program: Program, losses: Losses) -> None:
 
 def _untypable(nodes: Mapping[str, Node]) -> tuple[Finding, ...]:
     """Return a finding for convolutions whose shapes nir 1.0.8 infers wrongly."""
-    wrong = [
-        name
-        for name, node in nodes.items()
-        if node.type == "Conv2d"
-        and (node.fields["groups"] != 1 or len(set(node.fields["weight"].shape[2:])) > 1)
-    ]
+    wrong = [name for name, node in nodes.items() if shape_is_wrong_in_nir(node)]
     text = "nir 1.0.8 infers a wrong shape here: read the file with type_check=False"
     return (Finding("SPK1048", ", ".join(wrong[:5]), text),) if wrong else ()
 
