@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import small
 import spikec
 from networks import Style, graphs, spikes_for
-from nir_files import Spec, affine, conv, flat, linear, network, node, pool, write
+from nir_files import Spec, affine, chain, conv, flat, lif, linear, network, node, pool, write
 from sizes import evidence, examples
 from spikec.compiler.equation import Neuron
 from spikec.compiler.ir import Program
@@ -133,6 +133,31 @@ def test_decays_of_nothing_and_of_one(tmp_path: Path) -> None:
         assert discrete(found).graph.population("n").model().kind == kind
 
 
+@pytest.mark.parametrize(("semantics", "least"), [("nir", 0.6), ("norse", 0.9)])
+def test_decays_are_inverted_exactly(tmp_path: Path, semantics: str, least: float) -> None:
+    """A time constant that gives the very decay is found, where the first guess gives another."""
+    decays = np.random.default_rng(4).uniform(least, 0.999, 1000)
+    graph = one(spikec.LeakyIntegrator(decay=decays), 1000, metadata={"semantics": semantics})
+    found, told = again(graph, tmp_path)
+    assert not told
+    assert np.array_equal(decay_of(found), decays)
+    simple = DT / (1 - decays) if semantics == "norse" else -DT / np.log(decays)
+    meant = spikec.Semantics.parse(semantics)
+    assert semantics == "norse" or np.any(meant.decay("tau", simple, DT) != decays)
+
+
+@pytest.mark.parametrize("delay", [1, 3])
+def test_hops_are_written_as_delays(tmp_path: Path, delay: int) -> None:
+    """Lava's step per connection is in the file; its convention there adds none again."""
+    root = chain([2], [2], a=lif(2), d=node("Delay", delay=np.full(2, delay * DT)), b=lif(2))
+    graph = spikec.load(write(tmp_path / "in.nir", root), DT, "lava")
+    assert [p.delay for p in graph.projections] == [1, 1 + delay]
+    found, told = again(graph, tmp_path)
+    assert not losses(told)
+    assert found.metadata["semantics"] == "lava{hop_delay=0}"
+    assert [p.delay for p in found.projections] == [1, 1 + delay]
+
+
 def test_negative_decays_are_eulers(tmp_path: Path) -> None:
     """1 - dt / tau may be negative; no exponential is."""
     graph = one(spikec.LIF(decay=-0.5), metadata={"semantics": "sc_neurocore"})
@@ -232,7 +257,7 @@ class Nirs:
 
     def __init__(self, draw: Any) -> None:
         self.draw = draw
-        self.random = np.random.default_rng(draw(st.integers(0, 2**16)))
+        self.random: Any = np.random.default_rng(draw(st.integers(0, 2**16)))
         self.nodes: dict[str, Spec] = {}
         self.edges: list[tuple[str, str]] = []
         self.ends: list[tuple[str, tuple[int, ...]]] = []
