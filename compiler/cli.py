@@ -134,11 +134,15 @@ def show(
     equations: Annotated[
         bool, typer.Option("--equations", help="Each population's equation too.")
     ] = False,
+    nir: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it as a NIR file too, and tell what that lacks."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
     """Print a model or a build as text."""
-    return tasks.show(tasks.Source(model, dt, semantics), equations)
+    return tasks.show(tasks.Source(model, dt, semantics), equations, nir)
 
 
 @app.command("compile")

@@ -20,6 +20,7 @@ from spikec.compiler.disk import restore, whole_file
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.expr import describe
 from spikec.compiler.frontends import load
+from spikec.compiler.frontends.nir_out import to_nir
 from spikec.compiler.ir import Graph, Program, Trace
 from spikec.compiler.npz import BatchWriter
 from spikec.compiler.pipeline import compile_graph
@@ -222,8 +223,8 @@ def _share(correct: int, of: int) -> str:
 # ---------------------------------------------------------------- show
 
 
-def show(source: Source, equations: bool) -> Report:
-    """Print the text form of a model as loaded, or of a build, and the equations if wanted.
+def show(source: Source, equations: bool, nir: Path | None = None) -> Report:
+    """Print the text form of a model as loaded, or of a build; equations and a file if wanted.
 
     Raises:
         SpikecError: SPK0971 when options of a model are given with a build.
@@ -257,6 +258,10 @@ def show(source: Source, equations: bool) -> Report:
             blocks += [f"\n{name}: {kind}, each step", equation]
     findings = Findings()
     findings.tell(*program.graph.findings)
+    if nir is not None:
+        findings.tell(*to_nir(program, nir))
+        data["nir"] = str(nir)
+        blocks.append(f"nir  {nir}")
     return Report(data, blocks, findings)
 
 

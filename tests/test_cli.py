@@ -95,6 +95,22 @@ def test_no_command(terminal: Terminal) -> None:
     assert err.startswith("Usage: spikec [OPTIONS] COMMAND")
 
 
+def test_show_writes_nir(terminal: Terminal) -> None:
+    """Of a model and of a build: the file, and what it lacks, on stderr and in the JSON."""
+    out, err = terminal("show digits --nir digits.nir")
+    assert out.endswith("\nnir  digits.nir\n")
+    assert err == ""
+    shown = terminal.json("show build --nir build.nir")
+    assert shown["nir"] == "build.nir"
+    assert {f["code"] for f in shown["findings"]} >= {"SPK1045"}
+    assert terminal.json("show build.nir")["text"].startswith("spikec 1\n")
+    _, err = terminal("show small:continuous --dt 1e-3 --nir out.nir", 1)
+    assert "[SPK1082]" in err
+    _, err = terminal("show digits --nir build", 1)
+    assert err.endswith("build: it is not a plain file. Give another path. [SPK0802]\n")
+    assert len(err.splitlines()) < 5
+
+
 def test_show_a_model_and_a_build(terminal: Terminal) -> None:
     """The text form on stdout, and the equations if wanted."""
     out, _ = terminal("show small:spiking")

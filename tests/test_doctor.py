@@ -92,6 +92,16 @@ def test_exporters_leave_their_rule(examine: Any, neuron: Spec, name: str, certa
     assert any(g.name == "hand" for g in found.guesses) != certain
 
 
+def test_a_file_of_ours_says_what_it_means(tmp_path: Path) -> None:
+    """Metadata of NIR out leave nothing open, and the first reading is that convention."""
+    spikec.to_nir(spikec.load("digits"), tmp_path / "out.nir")
+    found = diagnose(tmp_path / "out.nir", feed)
+    assert [(g.name, g.dt) for g in found.guesses] == [("spikec", 1e-3)]
+    assert not found.broken
+    assert found.readings[0].dt == 1e-3
+    assert found.readings[0].semantics in found.guesses[0].evidence
+
+
 def test_real_files(data: Path) -> None:
     """The exporter of every recorded file, or why it cannot be told."""
     wanted = {

@@ -150,13 +150,13 @@ def test_missing_type(edited: Any) -> None:
     assert edited(remove("node/type")) == f"node: {text}"
 
 
-@pytest.mark.parametrize("kind", ["CubaLI", "I", "Threshold", "Sigmoid"])
+@pytest.mark.parametrize("kind", ["Identity", "Sigmoid"])
 def test_unsupported_types(edited: Any, kind: str) -> None:
     """A type that is not supported is named with its node, and with what is."""
     assert edited(set_to("node/nodes/fc/type", kind)) == (
         f"fc: the NIR type '{kind}' is not supported yet. Use Input, Output, Affine, Linear, "
-        "Scale, Conv1d, Conv2d, SumPool2d, AvgPool2d, Flatten, Delay, IF, LIF, LI, CubaLIF or "
-        "NIRGraph. [SPK1015]"
+        "Scale, Conv1d, Conv2d, SumPool2d, AvgPool2d, Flatten, Delay, IF, LIF, LI, CubaLIF, I, "
+        "CubaLI, Threshold or NIRGraph. [SPK1015]"
     )
 
 

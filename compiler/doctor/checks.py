@@ -23,8 +23,9 @@ RESET_LOST = {
     "sinabs": "subtract is written as a reset to v_reset",
     "spikingjelly": "a soft reset is written as v_reset = 0",
 }
-# Loading goes on after these, but the file says something that is not so.
-WRONG = frozenset({"SPK1063", "SPK1065", "SPK1066", "SPK1067", "SPK1070", "SPK1071"})
+# Findings of loading after which it goes on though the file says something that is not so: shapes
+# that disagree, repeated edges, what leads nowhere.
+WRONG = frozenset({1063, 1065, 1066, 1067, 1070, 1071})
 _RECURRENT = re.compile(r"(^|[._])(w_?rec|rec|recurrent|lateral)([._0-9]|$)", re.IGNORECASE)
 
 
@@ -59,24 +60,17 @@ class Check:
     @staticmethod
     def of_finding(finding: Finding) -> "Check":
         """Return what loading found."""
-        level: Level = "warning" if finding.code in WRONG else "info"
+        level: Level = "warning" if int(finding.code[3:]) in WRONG else "info"
         return Check(level, finding.code, finding.where, finding.message, "")
 
 
-def checks(
-    root: RawNode,
-    nodes: Mapping[str, RawNode],
-    flow: Any,
-    dropped: Sequence[str],
-    guess: Guess,
-) -> list[Check]:
+def checks(root: RawNode, nodes: Mapping[str, RawNode], flow: Any, guess: Guess) -> list[Check]:
     """Return what the nodes, edges and likely exporter give reason to say.
 
     Args:
         root: The outermost graph.
-        nodes: All nodes that are no graphs, by path name.
+        nodes: All nodes that are no graphs and not dropped by loading, by path name.
         flow: networkx.MultiDiGraph of their names.
-        dropped: Names of those that lead nowhere.
         guess: Who likely wrote the file.
     """
     neurons = [n for n in nodes.values() if n.type in NEURONS]
@@ -85,7 +79,7 @@ def checks(
         *_units(neurons, guess),
         *_reset(neurons, guess),
         *_jump(neurons, guess),
-        *_recurrence(nodes, flow, dropped),
+        *_recurrence(root, nodes, flow),
         *_uniform(neurons),
         *_dropped(nodes),
         *_alignment(nodes, flow),
@@ -154,7 +148,7 @@ def _jump(neurons: Sequence[RawNode], guess: Guess) -> Iterator[Check]:
 # ---------------------------------------------------------------- structure
 
 
-def _recurrence(nodes: Mapping[str, RawNode], flow: Any, dropped: Sequence[str]) -> Iterator[Check]:
+def _recurrence(root: RawNode, nodes: Mapping[str, RawNode], flow: Any) -> Iterator[Check]:
     """Yield what is named as recurrent and lies on no cycle."""
     looping: set[str] = set()
     for part in nx.strongly_connected_components(flow):
@@ -170,7 +164,7 @@ def _recurrence(nodes: Mapping[str, RawNode], flow: Any, dropped: Sequence[str])
                 f"it is named as recurrent but fed by {fed}, and lies on no cycle",
                 "Feed it from the neurons it leads to; some exporters wire the input here instead",
             )
-    for name in filter(_RECURRENT.search, dropped):
+    for name in filter(_RECURRENT.search, (n for n in _names(root) if n not in nodes)):
         yield Check(
             "warning",
             "SPK1507",
@@ -178,6 +172,15 @@ def _recurrence(nodes: Mapping[str, RawNode], flow: Any, dropped: Sequence[str])
             "it is named as recurrent but leads nowhere; exporters drop self-connections",
             "Add the missing edge",
         )
+
+
+def _names(graph: RawNode) -> Iterator[str]:
+    """Yield the names of all nodes that are no graphs."""
+    for node in graph.nodes:
+        if node.type == "NIRGraph":
+            yield from _names(node)
+        else:
+            yield node.name
 
 
 def _alignment(nodes: Mapping[str, RawNode], flow: Any) -> Iterator[Check]:

@@ -7,7 +7,8 @@ from spikec.compiler.doctor.checks import NEURONS, Check, checks
 from spikec.compiler.doctor.exporters import Guess, guesses
 from spikec.compiler.doctor.readings import Choice, Feed, Reading, read_under
 from spikec.compiler.errors import Finding, SpikecError
-from spikec.compiler.frontends.nir_file import read_nir
+from spikec.compiler.frontends.nir import stated_semantics, stated_step
+from spikec.compiler.frontends.nir_file import SEMANTICS, read_nir
 from spikec.compiler.frontends.nir_network import flatten
 from spikec.compiler.semantics import PRESETS, Semantics
 
@@ -66,17 +67,21 @@ def diagnose(
         file = read_nir(source)
     except SpikecError as error:
         return Diagnosis(str(source), "unknown", (), (Check.of_error(error),), ())
-    meant = semantics or Semantics()
     found: list[Finding] = []
     try:
-        network = flatten(file.root, meant, found)
+        stated = stated_semantics(file, found) if SEMANTICS in file.stated else None
+        dt = dt if dt is not None or semantics else stated_step(file)
+        semantics = semantics or stated
+        network = flatten(file.root, semantics or Semantics(), found)
     except SpikecError as error:
         told = (Check.of_error(error), *map(Check.of_finding, found))
         return Diagnosis(file.name, file.metadata["version"], (), told, ())
     neurons = [n for n in network.nodes.values() if n.type in NEURONS]
     likely = guesses(neurons)
-    dropped = [f.where for f in found if f.code == "SPK1066"]
-    listed = checks(file.root, network.nodes, network.flow, dropped, likely[0])
+    if stated is not None:
+        text = f"its metadata name the convention {stated}"
+        likely = [Guess("spikec", True, text, stated_step(file))]
+    listed = checks(file.root, network.nodes, network.flow, likely[0])
     listed += map(Check.of_finding, dict.fromkeys(found))
     choices, still_open = _choices(likely, semantics, dt)
     readings = read_under(file, choices, feed)

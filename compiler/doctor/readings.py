@@ -73,11 +73,11 @@ def _spikes(graph: Graph, data: Mapping[str, Array]) -> dict[str, Array]:
     """Return what spikes or counts each population sends, in the order of a step."""
     # The reference needs no kernels, of which every convention would have its own.
     program = compile_graph(graph, pipeline="discretize")
+    firing = [p.name for p in program.graph.order() if p.model().emits != "values"]
     # A convention that does not suit the file may leave the range of numbers.
     with np.errstate(all="ignore"):
         trace = Simulator(program, "reference").run(data, ("spikes",))
-    firing = [p.name for p in program.graph.order() if p.model().emits != "values"]
-    return {name: trace.spikes[name].astype(np.int64) for name in firing}
+        return {name: trace.spikes[name].astype(np.int64) for name in firing}
 
 
 def _difference(first: Mapping[str, Array], other: Mapping[str, Array]) -> str:

@@ -36,8 +36,10 @@ def load(
     Args:
         source: A NIR file, a nir.NIRGraph, the name of a bundled model, ``module:attribute`` (a
             function without arguments is called), or a Graph, which is returned as it is.
-        dt: Step in seconds, for models in continuous time; a bundled model knows its own.
-        semantics: What the model leaves open, as a value or as text; ``nir`` if not given.
+        dt: Step in seconds, for models in continuous time; a bundled model knows its own, and a
+            file that ``to_nir`` has written states it.
+        semantics: What the model leaves open, as a value or as text; if not given, what a file
+            states, else ``nir``.
         sample: An example input, for models that are traced with one; NIR needs none.
 
     Raises:
@@ -48,7 +50,7 @@ def load(
     bundled = None if _is_file_name(str(source)) else bundled_models().get(str(source))
     if bundled is not None:
         return _load_bundled(str(source), bundled, dt, semantics)
-    meaning = semantics if isinstance(semantics, Semantics) else Semantics.parse(semantics or "nir")
+    meaning = Semantics.parse(semantics) if isinstance(semantics, str) else semantics
     if isinstance(source, nir.NIRGraph):
         return load_nir(source, meaning, dt)
     if isinstance(source, Path):
@@ -100,7 +102,7 @@ def _is_file_name(text: str) -> bool:
     return os.path.isfile(text) or text.endswith((*NIR_SUFFIXES, *LATER_SUFFIXES))
 
 
-def _load_file(name: str, semantics: Semantics, dt: float | None) -> Graph:
+def _load_file(name: str, semantics: Semantics | None, dt: float | None) -> Graph:
     path = Path(name)
     if path.suffix in LATER_SUFFIXES:
         raise SpikecError(

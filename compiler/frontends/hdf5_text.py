@@ -50,8 +50,8 @@ class TextReader:
                 "Write it with 8, 8 and 0 bytes, as nir.write does",
             )
 
-    def read(self, dataset: Any, where: str) -> list[str]:
-        """Return the texts of a dataset in order; each is cut behind ``MAX_TEXT`` characters.
+    def read(self, dataset: Any, where: str, most: int = MAX_TEXT) -> list[str]:
+        """Return the texts of a dataset in order; each is cut behind ``most`` characters.
 
         Raises:
             SpikecError: SPK1056 on texts that are not stored in a row, SPK1057 on a broken heap,
@@ -61,18 +61,18 @@ class TextReader:
         if length is None:
             references = self._references(dataset, where)
             return [
-                self._text(where, length, address, index)
+                _decoded(self._text(where, length, address, index), most)
                 for length, address, index in _REFERENCE.iter_unpack(references)
             ]
         # A chunk is decompressed whole, and may be declared larger than its dataset.
-        if length > MAX_TEXT or prod(dataset.chunks or ()) > MAX_CHUNK:
+        if length > most or prod(dataset.chunks or ()) > MAX_CHUNK:
             raise SpikecError(
                 "SPK1058",
                 where,
                 f"texts of {length} bytes in chunks of {dataset.chunks} are too long",
-                f"Use up to {MAX_TEXT} bytes, and no chunks",
+                f"Use up to {most} bytes, and no chunks",
             )
-        return [_decoded(text) for text in np.asarray(dataset[()]).reshape(-1).tolist()]
+        return [_decoded(text, most) for text in np.asarray(dataset[()]).reshape(-1).tolist()]
 
     def _references(self, dataset: Any, where: str) -> bytes:
         offset, size = dataset.id.get_offset(), _REFERENCE.size * dataset.size
@@ -85,15 +85,15 @@ class TextReader:
             )
         return self._bytes(offset, size)
 
-    def _text(self, where: str, length: int, address: int, index: int) -> str:
+    def _text(self, where: str, length: int, address: int, index: int) -> bytes:
         if length == 0:
-            return ""
+            return b""
         if address not in self.heaps:
             self.heaps[address] = self._heap(address, where)
         data = self.heaps[address].get(index)
         if data is None or length > len(data):
             raise _broken(where, f"object {index} of {length} bytes is not there")
-        return _decoded(data[:length])
+        return data[:length]
 
     def _heap(self, address: int, where: str) -> dict[int, bytes]:
         """Return the objects of a heap by index."""
@@ -128,8 +128,8 @@ def _broken(where: str, problem: str) -> SpikecError:
     return SpikecError("SPK1057", where, f"its text is broken: {problem}", "Write the file again")
 
 
-def _decoded(value: bytes | str) -> str:
+def _decoded(value: bytes | str, most: int) -> str:
     """Return the start of a text; what is cut off could not be a name anyway."""
-    cut = value[: 4 * MAX_TEXT]
+    cut = value[: 4 * most]
     text = cut.decode("utf-8", "replace") if isinstance(cut, bytes) else cut
-    return text[: MAX_TEXT + 1]
+    return text[: most + 1]

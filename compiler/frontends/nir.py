@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from spikec.compiler.equation import Dynamics
 from spikec.compiler.errors import Finding, SpikecError
-from spikec.compiler.frontends.nir_file import MAX_EDGES, NirSource, read_nir
+from spikec.compiler.frontends.nir_cycles import back_edges, edges_in_cycles
+from spikec.compiler.frontends.nir_file import MAX_EDGES, SEMANTICS, STEP, NirSource, read_nir
 from spikec.compiler.frontends.nir_network import Network, flatten
 from spikec.compiler.frontends.nir_nodes import Part
 from spikec.compiler.frontends.nir_raw import MAX_INTEGER
@@ -34,21 +36,27 @@ from spikec.compiler.verify import verify_graph
 TOLERANCE = 1e-6
 
 
-def load_nir(source: object, semantics: Semantics, dt: float | None = None) -> Graph:
+def load_nir(source: object, semantics: Semantics | None = None, dt: float | None = None) -> Graph:
     """Return the graph of a .nir file or of a nir.NIRGraph.
+
+    A file that spikec has written states semantics and step in its metadata; they hold where none
+    are given.
 
     Args:
         source: Path, nir.NIRGraph, or what ``read_nir`` returned.
-        semantics: What the file leaves open.
-        dt: Step in seconds; None where ``semantics`` implies one.
+        semantics: What the file leaves open; ``nir`` if neither given nor stated.
+        dt: Step in seconds; None where it is stated, or ``semantics`` implies one.
 
     Raises:
-        SpikecError: SPK1001 to SPK1058, or what ``verify_graph`` finds.
+        SpikecError: SPK1001 to SPK1058, SPK04xx on semantics that the file states, or what
+            ``verify_graph`` finds.
     """
     file = source if isinstance(source, NirSource) else read_nir(source)
     found: list[Finding] = []
+    if semantics is None:
+        semantics = stated_semantics(file, found)
     network = flatten(file.root, semantics, found)
-    step = _step(network, semantics, dt, found)
+    step = _step(network, semantics, dt, stated_step(file), found)
     wiring = _Wiring(network, _links(network, step))
     populations = _ordered(wiring)
     projections = _schedule(wiring, populations, semantics, found)
@@ -64,25 +72,62 @@ def load_nir(source: object, semantics: Semantics, dt: float | None = None) -> G
     return graph
 
 
+# ---------------------------------------------------------------- what the file states
+
+
+def stated_semantics(file: NirSource, found: list[Finding]) -> Semantics:
+    """Return the semantics in the metadata, or the default; errors of ``Semantics.parse``."""
+    text = file.stated.get(SEMANTICS)
+    if text is None:
+        return Semantics()
+    try:
+        semantics = Semantics.parse(text)
+    except SpikecError as error:
+        raise error.at(f"metadata.{SEMANTICS}") from None
+    found.append(Finding("SPK1059", "semantics", f"{semantics} is what the file states"))
+    return semantics
+
+
+def stated_step(file: NirSource) -> float | None:
+    """Return the step in the metadata.
+
+    Raises:
+        SpikecError: SPK1032 when it is no number.
+    """
+    text = file.stated.get(STEP)
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        raise SpikecError(
+            "SPK1032", f"metadata.{STEP}", f"'{text}' is not a number", "Write the file again"
+        ) from None
+
+
 # ---------------------------------------------------------------- the step
 
 
 def _step(
-    network: Network, semantics: Semantics, dt: float | None, found: list[Finding]
+    network: Network,
+    semantics: Semantics,
+    dt: float | None,
+    stated: float | None,
+    found: list[Finding],
 ) -> float | None:
-    """Return the step in seconds: the one given, assumed by the semantics, or derived.
+    """Return the step in seconds: given, stated, assumed by the semantics, or derived.
 
     Raises:
         SpikecError: SPK1020 when there is none and something needs it, SPK1050 when it is not
             positive.
     """
     step, origin = dt, ""
+    if step is None and stated is not None:
+        step, origin = stated, "is what the file states"
     if step is None and semantics.dt is not None:
         step, origin = semantics.dt, f"is the step that {semantics.name} assumes"
     if step is None and semantics.step_rule != "given":
         step, origin = _derived(network, semantics), f"is {semantics.step_rule} of the LIF nodes"
     if step is None:
-        if any(p.neuron is not None for p in network.parts.values()) or network.of_type("Delay"):
+        if any(isinstance(p.neuron, Dynamics) or p.delay for p in network.parts.values()):
             raise SpikecError(
                 "SPK1020",
                 "--dt",
@@ -230,7 +275,8 @@ class _Wiring:
         self.populations = {p.name: p for p in self._populations()}
         self.outputs = [Output(n, self.sums.get(n, self.into[n][0].source)) for n in outputs]
         self.projections = [*self._passed_on(links), *map(self._mapped, sorted(self.maps))]
-        self.back = _back_edges(self)
+        inputs = [i.name for i in self.inputs]
+        self.back = back_edges(inputs, self.populations, self.projections)
 
     def _can_tap(self, output: str) -> bool:
         """Return whether an output is just what one population sends in the same step."""
@@ -300,8 +346,8 @@ def _schedule(
     an explicit delay is left alone; any other gets the feedback delay where it closes.
     """
     prompt = nx.DiGraph([(p.source, p.target) for p in wiring.projections if p.delay == 0])
-    closing = wiring.back & _in_cycles(prompt)
-    relay_loops = _in_cycles(prompt.subgraph(wiring.relays))
+    closing = wiring.back & edges_in_cycles(prompt)
+    relay_loops = edges_in_cycles(prompt.subgraph(wiring.relays))
     looping = {name for edge in relay_loops for name in edge}
     made: list[Projection] = []
     position = {p.name: k for k, p in enumerate(populations)}
@@ -317,35 +363,6 @@ def _schedule(
             found.append(Finding("SPK1069", str(p), f"{text} (feedback_delay of {semantics.name})"))
         made.append(replace(p, delay=p.delay + added))
     return tuple(made)
-
-
-def _in_cycles(graph: Any) -> set[tuple[str, str]]:
-    """Return the edges that lie on a cycle."""
-    component = {n: k for k, c in enumerate(nx.strongly_connected_components(graph)) for n in c}
-    return {(a, b) for a, b in graph.edges() if component[a] == component[b]}
-
-
-def _back_edges(wiring: _Wiring) -> set[tuple[str, str]]:
-    """Return the edges that lead back in a depth-first search from the inputs, by name."""
-    after: dict[str, set[str]] = defaultdict(set)
-    for p in wiring.projections:
-        after[p.source].add(p.target)
-    back: set[tuple[str, str]] = set()
-    seen: set[str] = set()
-    for start in chain((i.name for i in wiring.inputs), sorted(wiring.populations)):
-        path = {} if start in seen else {start: iter(sorted(after[start]))}
-        seen.add(start)
-        while path:
-            name = next(reversed(path))
-            target = next(path[name], None)
-            if target is None:
-                del path[name]
-            elif target in path:
-                back.add((name, target))
-            elif target not in seen:
-                seen.add(target)
-                path[target] = iter(sorted(after[target]))
-    return back
 
 
 # ---------------------------------------------------------------- order and idle populations

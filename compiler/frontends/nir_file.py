@@ -17,6 +17,7 @@ import numpy as np
 from spikec.compiler.errors import SpikecError, one_line
 from spikec.compiler.frontends.hdf5_text import TextReader
 from spikec.compiler.frontends.nir_raw import (
+    MAX_TEXT,
     RawNode,
     missing,
     numeric,
@@ -30,14 +31,26 @@ MAX_BYTES = 2 << 30  # of all numbers as float64
 MAX_NODES = 100_000
 MAX_EDGES = 1_000_000
 
+# What spikec itself writes into the metadata of the outermost graph, and reads again.
+STEP, SEMANTICS = "spikec_dt", "spikec_semantics"
+MAX_STATED = 1000  # characters
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NirSource:
-    """A whole network as read, with its name and origin."""
+    """A whole network as read.
+
+    Attributes:
+        root: The outermost graph.
+        name: Name.
+        metadata: Origin.
+        stated: What the file says of its step and semantics (``STEP``, ``SEMANTICS``), if it does.
+    """
 
     root: RawNode
     name: str
     metadata: Mapping[str, str]
+    stated: Mapping[str, str]
 
 
 def read_nir(source: object) -> NirSource:
@@ -49,7 +62,10 @@ def read_nir(source: object) -> NirSource:
     if isinstance(source, nir.NIRGraph):
         with readable("nir.NIRGraph"):
             root = read_root(_Object(source))
-        return NirSource(root, "nir", {"format": "nir", "version": str(nir.version)})
+        metadata = {"format": "nir", "version": str(nir.version)}
+        said: Mapping[str, Any] = getattr(source, "metadata", {})
+        stated = {key: str(said[key]) for key in (STEP, SEMANTICS) if key in said}
+        return NirSource(root, "nir", metadata, stated)
     path = Path(str(source))
     with readable(str(path)):
         return _read_file(path)
@@ -69,8 +85,21 @@ def _read_file(path: Path) -> NirSource:
         if node is None:
             raise missing("node")
         root = read_root(_Group(node, limits))
+        stated = _stated(_member(node, "metadata", "metadata"), limits)
     metadata = {"format": "nir", "version": version, "file": path.name, "sha256": digest}
-    return NirSource(root, path.stem, {k: one_line(v) for k, v in metadata.items()})
+    return NirSource(root, path.stem, {k: one_line(v) for k, v in metadata.items()}, stated)
+
+
+def _stated(metadata: Any, limits: "_Limits") -> dict[str, str]:
+    """Return what spikec wrote into the metadata, if it did; the rest of them is not read."""
+    found: dict[str, str] = {}
+    if not isinstance(metadata, h5py.Group):
+        return found
+    for key in (STEP, SEMANTICS):
+        dataset = _dataset(metadata, key, f"metadata.{key}")
+        if dataset is not None:
+            found[key] = _read_text(dataset, f"metadata.{key}", limits, MAX_STATED)
+    return found
 
 
 # ---------------------------------------------------------------- from HDF5
@@ -217,7 +246,7 @@ def _wrong_kind(where: str, wanted: str) -> SpikecError:
     return SpikecError("SPK1006", where, f"is not a HDF5 {wanted}", "Write the file again")
 
 
-def _read_text(dataset: Any, where: str, limits: _Limits) -> str:
+def _read_text(dataset: Any, where: str, limits: _Limits, most: int = MAX_TEXT) -> str:
     """Return one text.
 
     Raises:
@@ -227,7 +256,7 @@ def _read_text(dataset: Any, where: str, limits: _Limits) -> str:
         raise missing(where)
     if dataset.size != 1 or h5py.check_string_dtype(dataset.dtype) is None:
         raise SpikecError("SPK1012", where, "is not one text", "Write the file again")
-    return limits.texts.read(dataset, where)[0]
+    return limits.texts.read(dataset, where, most)[0]
 
 
 # ---------------------------------------------------------------- from memory

@@ -11,13 +11,16 @@ from math import prod
 
 import numpy as np
 
-from spikec.compiler.equation import Dynamics
+from spikec.compiler.equation import Dynamics, Neuron
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.frontends.nir_raw import FIELDS, MAX_INTEGER, RawNode
+from spikec.compiler.neurons.cuba_leaky_integrator import ContinuousCubaLeakyIntegrator
 from spikec.compiler.neurons.cuba_lif import ContinuousCubaLIF
 from spikec.compiler.neurons.integrate_and_fire import ContinuousIntegrateAndFire
+from spikec.compiler.neurons.integrator import ContinuousIntegrator
 from spikec.compiler.neurons.leaky_integrator import ContinuousLeakyIntegrator
 from spikec.compiler.neurons.lif import ContinuousLIF
+from spikec.compiler.neurons.threshold import Threshold
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.synapses import (
     Conv1d,
@@ -32,11 +35,20 @@ from spikec.compiler.synapses import (
 )
 from spikec.compiler.types import Array, Tensor
 
-MODELS: Mapping[str, Callable[..., Dynamics]] = {
+
+def _threshold(threshold: Array, semantics: Semantics) -> Threshold:
+    """Return the model of a node that has no time in it, and so is per step from the start."""
+    return Threshold(threshold=threshold, compare=semantics.compare)
+
+
+MODELS: Mapping[str, Callable[..., Dynamics | Neuron]] = {
     "IF": ContinuousIntegrateAndFire,
     "LIF": ContinuousLIF,
     "LI": ContinuousLeakyIntegrator,
     "CubaLIF": ContinuousCubaLIF,
+    "I": ContinuousIntegrator,
+    "CubaLI": ContinuousCubaLeakyIntegrator,
+    "Threshold": _threshold,
 }
 
 
@@ -55,7 +67,7 @@ class Part:
     arrives: Shape
     shape: Shape
     synapse: Synapse | None = None
-    neuron: Dynamics | None = None
+    neuron: Dynamics | Neuron | None = None
     delay: float = 0.0
 
 
@@ -156,7 +168,9 @@ class _Elements:
             found.append(Finding("SPK1064", f"{self.node.name}.{','.join(self.reshaped)}", text))
 
 
-def _neuron(node: RawNode, shape: Shape, semantics: Semantics, found: list[Finding]) -> Dynamics:
+def _neuron(
+    node: RawNode, shape: Shape, semantics: Semantics, found: list[Finding]
+) -> Dynamics | Neuron:
     elements = _Elements(node, shape)
     values = {n: elements.read(n) for n in FIELDS[node.type].all if n in node.fields}
     elements.report(found)

@@ -51,6 +51,9 @@ FIELDS: Mapping[str, Fields] = {
     "LIF": Fields(("tau", "r", "v_leak", "v_threshold"), ("v_reset",)),
     "LI": Fields(("tau", "r", "v_leak")),
     "CubaLIF": Fields(("tau_syn", "tau_mem", "r", "v_leak", "v_threshold"), ("v_reset", "w_in")),
+    "I": Fields(("r",)),
+    "CubaLI": Fields(("tau_syn", "tau_mem", "r", "v_leak"), ("w_in",)),
+    "Threshold": Fields(("threshold",)),
 }
 
 

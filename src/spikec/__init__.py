@@ -5,6 +5,7 @@ from spikec.compiler.artifact import open_folder as open  # spikec.open, as nump
 from spikec.compiler.energy import EnergyReport, profile
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.frontends import load
+from spikec.compiler.frontends.nir_out import to_nir
 from spikec.compiler.ir import (
     Core,
     Graph,
@@ -105,4 +106,5 @@ __all__ = [
     "open",
     "profile",
     "simulate",
+    "to_nir",
 ]
