@@ -6,7 +6,7 @@ exact. Sites that are states are cast when the state is made, and once more when
 
 Sources: specs/framework_semantics.md section 2.1 (NIR), specs/expr.md sections 8 and 12,
 specs/place_recognition.md sections 2.1 and 4.1, specs/liquid_state_machines.md section 2.2.
-Nothing here is shared with spikec. The two networks at the end are written with plain loops over
+Nothing here is shared with spikec. The three networks at the end are written with plain loops over
 steps, in the order of the authors' code.
 """
 
@@ -328,18 +328,19 @@ def nalsm(net: Liquid, events: Flags) -> tuple[Flags, Flags, Floats]:
 class Module:
     """One Diehl-Cook module: weights and delays (cells, inputs) in steps, thresholds in mV.
 
-    The constants are those of a step of 0.1 ms with conductances of 1 and 0.5 ms; ``fractions`` are
-    the fraction bits of v and of the conductances where states are stored as s18 and u16.
+    Times are in ms, but ``timer``, what the timer of a cell must exceed, is in seconds, as the
+    authors count. ``rates`` and ``decays`` are those of membranes and conductances in a step;
+    ``fractions`` are the fraction bits of v and of the conductances where states are stored as s18
+    and u16.
     """
 
     weights: Floats
     delays: npt.NDArray[np.int64]
     threshold: Floats
+    dt: float = 0.1
+    timer: float = 5e-3
     rates: tuple[float, float] = (0.1 / 100, 0.1 / 10)
     decays: tuple[float, float] = (1 - 0.1 / 1.0, 1 - 0.1 / 0.5)
-    frozen: int = 50
-    gate: int = 500
-    resting: int = 20
     to_inhibitory: float = 10.4
     to_excitatory: float = 17.0
     fractions: tuple[int, int] | None = None
@@ -360,34 +361,38 @@ def diehl_cook(net: Module, events: Flags) -> ModuleTrace:
 
     A spike of step t that has a delay of d steps acts on conductances at the end of step t + d,
     for connections without delay at the end of step t (specs/place_recognition.md 2.1 and 2.2).
-    The membrane of an excitatory cell is frozen, and its spikes are gated, for less than so many
-    steps after a spike; an inhibitory cell rests for both. All products of rounded numbers stay
-    below 53 bits, so float64 is exact on them.
+    The membrane of an excitatory cell is frozen for 5 ms after a spike; its timer, which runs at a
+    tenth of the time, gates its spikes. An inhibitory cell rests for 2 ms. All products of rounded
+    numbers stay below 53 bits, so float64 is exact on them.
     """
     cells, (rate, fast), (de, di) = len(net.weights), net.rates, net.decays
+    rest, rest_u = round(5 / net.dt), round(2 / net.dt)
     v, u = np.full(cells, -105.0), np.full(cells, -100.0)
     ge, gi, he = (np.zeros(cells) for _ in range(3))
     last = np.full(cells, -(10**6), dtype=np.int64)
     last_u = last.copy()
+    timer = np.ones(cells)
     longest = int(net.delays.max()) + 1
     pending = np.zeros((longest, cells))
+    every = np.arange(cells)
     rows: list[tuple[Any, ...]] = []
     for t, event in enumerate(events):
         moved = _membrane(net, v + rate * ((-65 - v) + ge * (0 - v) + gi * (-100 - v)))
-        v = np.where(t - last < net.frozen, v, moved)
+        v = np.where(t - last < rest, v, moved)
         moved = _membrane(net, u + fast * ((-60 - u) + he * (0 - u)))
-        u = np.where(t - last_u < net.resting, u, moved)
-        fires = (v > net.threshold) & (t - last >= net.gate)
-        inhibits = (u > -40) & (t - last_u >= net.resting)
+        u = np.where(t - last_u < rest_u, u, moved)
+        timer = timer + 0.1 * (net.dt * 1e-3)
+        fires = (v > net.threshold) & (timer > net.timer) & (t - last >= rest)
+        inhibits = (u > -40) & (t - last_u >= rest_u)
         for j in np.flatnonzero(event):
-            for k in range(cells):
-                pending[(t + net.delays[k, j]) % longest, k] += net.weights[k, j]
+            pending[(t + net.delays[:, j]) % longest, every] += net.weights[:, j]
         ge = _conductance(net, ge * de + pending[t % longest])
         he = _conductance(net, he * de + net.to_inhibitory * fires)
         gi = _conductance(net, gi * di + net.to_excitatory * (inhibits.sum() - inhibits))
         pending[t % longest] = 0
         v, u = np.where(fires, -65.0, v), np.where(inhibits, -45.0, u)
         last, last_u = np.where(fires, t, last), np.where(inhibits, t, last_u)
+        timer = np.where(fires, 0.0, timer)
         rows.append((fires, inhibits, v, ge, gi))
     return ModuleTrace(*(np.array(column) for column in zip(*rows, strict=True)))
 
@@ -404,3 +409,26 @@ def _conductance(net: Module, g: Floats) -> Floats:
         return g
     n = np.clip(np.rint(g * 2.0 ** net.fractions[1]), 0, 2**16 - 1)
     return np.asarray(n / 2.0 ** net.fractions[1])
+
+
+def lens(
+    weights: tuple[Floats, Floats], thresholds: Sequence[float], frames: Flags
+) -> list[npt.NDArray[np.int64]]:
+    """Return the spikes of LENS's tiles, features and places, (steps, n), for frames of events.
+
+    The pixel (3, 3) of each 8 x 8 tile is read; v <- v + input; n = trunc(v / th) if v > 0 else 0;
+    v <- max(v - n th, -1) (specs/place_recognition.md 4.1).
+    """
+    membranes = [np.zeros(n) for n in (weights[0].shape[1], len(weights[0]), len(weights[1]))]
+    rows: list[list[npt.NDArray[np.int64]]] = []
+    for frame in frames:
+        arriving = frame[3::8, 3::8].astype(np.float64).reshape(-1)
+        rows.append([])
+        for k, (v, level) in enumerate(zip(membranes, thresholds, strict=True)):
+            v += arriving
+            n = np.where(v > 0, np.trunc(v / level), 0.0)
+            v[:] = np.maximum(v - n * level, -1.0)
+            rows[-1].append(n.astype(np.int64))
+            if k < len(weights):
+                arriving = np.array([float(np.dot(w, n)) for w in weights[k]])
+    return [np.array(column) for column in zip(*rows, strict=True)]

@@ -6,12 +6,9 @@ module.
 """
 
 import itertools
-import math
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +16,12 @@ import pytest
 
 import more_oracles as oracles
 import spikec
-from more_oracles import History, Liquid, Module, ModuleTrace, Rule
+from more_oracles import History, Rule
 from oracles import Format
 from sizes import evidence, size
 from spikec.compiler.synapses import identity
 from spikec.compiler.text import arrays, parse_program, print_program
-from spikec.compiler.types import Array, Bool, fitting
+from spikec.compiler.types import Array, fitting
 
 NEURONS, STEPS = 6, 60
 BACKENDS = ("reference", "cpu")
@@ -444,6 +441,15 @@ def quantised(neuron: Any, options: str = "weight_bits=8", weight: float = 1.0) 
     return program, program.graph.population("n")
 
 
+def assert_same(first: spikec.Trace, second: spikec.Trace) -> None:
+    for name, trains in first.spikes.items():
+        np.testing.assert_array_equal(trains, second.spikes[name], name)
+    for name, states in first.state.items():
+        for state, held in states.items():
+            np.testing.assert_array_equal(held, second.state[name][state], f"{name} {state}")
+    assert first.counts == second.counts
+
+
 def test_counters_get_the_width_they_need() -> None:
     """A counter is an unsigned integer of its largest value, which it cannot leave."""
     lif = spikec.RefractoryLIF(decay=0.9, steps=np.array([1, 16]), r_init=3)
@@ -668,50 +674,6 @@ def test_lens_neuron(each: bool) -> None:
         assert check(build(spikec.IntegrateAndFire(**numbers, **LENS), formats), [inputs], exact)
 
 
-def test_lens_model_of_the_authors(data: Path) -> None:
-    """The shipped network gives the spikes and recalls of place_recognition.md section 4.4."""
-    folder = data / "lens"
-    if not folder.is_dir():
-        pytest.skip(f"no LENS data at {folder}")
-    raw = zipfile.ZipFile(folder / "example-reference_LENS_IN100_FN200_DB100.pth")
-    stem = "example-reference_LENS_IN100_FN200_DB100/data"
-    weights = [
-        np.frombuffer(raw.read(f"{stem}/{k}"), "<f4").reshape(shape)
-        for k, shape in ((1, (200, 100)), (3, (100, 200)))
-    ]
-    frames = np.load(folder / "lens_frames.npz")["example_query"][:, 3::8, 3::8]
-    drawn = np.random.default_rng(50).random((250, 10, 10), dtype=np.float32)
-    events = (drawn[None] < frames[:, None] / 255.0).astype(np.float64)
-    iaf = spikec.IntegrateAndFire(threshold=1.0, v_min=-1.0, **LENS)
-    first, second = (spikec.Dense(spikec.Tensor.floats(w)) for w in weights)
-    nodes = (
-        spikec.Input("dvs", (10, 10)),
-        spikec.Population("input", (100,), iaf),
-        spikec.Population("feature", (200,), iaf),
-        spikec.Population("output", (100,), iaf),
-        spikec.Output("place", "output"),
-    )
-    projections = (
-        spikec.Projection("dvs", "input", identity(100)),
-        spikec.Projection("input", "feature", first),
-        spikec.Projection("feature", "output", second),
-    )
-    program = spikec.compile(spikec.Graph("lens", nodes, projections, 1e-3), pipeline="")
-    totals, recalls = {}, {}
-    for name, given in (("kept", events.reshape(1, -1, 10, 10)), ("reset", events)):
-        trace = spikec.simulate(program, given, ("spikes",))
-        totals[name] = [round(trace.counts[p.name]["spikes"] / 100) for p in program.graph.order()]
-        counted = trace.output.reshape(100, 250, 100).sum(axis=1)
-        ranks = np.argsort(-counted, axis=1, kind="stable")
-        # The truth is the identity, dilated by 3 in both axes.
-        right = np.abs(ranks - np.arange(100)[:, None]) <= 6
-        recalls[name] = [float(right[:, :n].any(axis=1).mean()) for n in (1, 5, 10, 15, 20, 25)]
-    assert totals == {"kept": [841, 1971, 126], "reset": [841, 1965, 116]}
-    assert recalls["kept"] == [0.52, 0.88, 0.93, 0.97, 0.99, 0.99]
-    assert recalls["reset"][0] == 0.57
-    evidence("lens_authors_model", spikes=totals, recalls=recalls)
-
-
 # NALSM -------------------------------------------------------------------------------------------
 
 
@@ -733,257 +695,7 @@ def test_kernel_does_not_accumulate() -> None:
         assert added[6, 2] > added[6, 0]
 
 
-def liquid(cells: int, inputs: int, seed: int) -> Liquid:
-    """Return the topology of liquid_state_machines.md section 2.1 with frozen random weights."""
-    random = np.random.default_rng(seed)
-    grid = {1000: (10, 10, 10), 200: (5, 5, 8)}[cells]
-    corners = np.stack(np.meshgrid(*map(np.arange, grid), indexing="ij"), axis=-1).reshape(-1, 3)
-    places = random.permutation(corners)
-    excites = np.arange(cells) < 0.8 * cells
-    distance = np.square(places[:, None] - places[None]).sum(axis=-1)
-    scale = np.where(
-        excites[None], np.where(excites[:, None], 0.2, 0.1), np.where(excites[:, None], 0.3, 0.05)
-    )
-    connected = random.random((cells, cells)) < scale * np.exp(-distance / 9.0)
-    np.fill_diagonal(connected, False)
-    weights = connected * random.uniform(0, 2, (cells, cells)) * np.where(excites[None], 1, -1)
-    chosen_pairs = random.permutation(cells * inputs) < round(0.15 * cells * inputs)
-    signs = random.choice([-1.0, 1.0], (cells, inputs))
-    w_in = chosen_pairs.reshape(cells, inputs) * random.uniform(0, 2, (cells, inputs)) * signs
-    return Liquid(w_in, weights)
-
-
-def liquid_graph(net: Liquid) -> spikec.Graph:
-    """Return the network: kernels between, and one step of delay where a spike acts."""
-    cells, inputs = net.w_in.shape
-    cell = spikec.NalsmLIF(fire="after")
-    kernel = spikec.LastSpike(
-        decay=np.exp(-1 / net.tau_u), peak=1 / net.tau_u, v_init=np.exp(-19 / net.tau_u) / net.tau_u
-    )
-    nodes = (
-        spikec.Input("events", (inputs,)),
-        spikec.Population("input", (inputs,), cell),
-        spikec.Population("input_kernel", (inputs,), kernel),
-        spikec.Population("liquid", (cells,), cell),
-        spikec.Population("liquid_kernel", (cells,), kernel),
-        spikec.Output("state", "liquid"),
-    )
-    drive = spikec.OneToOne(inputs, spikec.Tensor.floats(net.drive))
-    projections = (
-        spikec.Projection("events", "input", drive, delay=1),
-        spikec.Projection("input", "input_kernel", identity(inputs)),
-        spikec.Projection("input_kernel", "liquid", spikec.Sparse.of(net.w_in), delay=1),
-        spikec.Projection("liquid", "liquid_kernel", identity(cells)),
-        spikec.Projection("liquid_kernel", "liquid", spikec.Sparse.of(net.w), delay=1),
-    )
-    return spikec.Graph("nalsm", nodes, projections, 1e-3)
-
-
-def test_nalsm_liquid() -> None:
-    """A frozen liquid gives the spikes of the authors' order, in both engines; also quantised."""
-    cells, inputs = size(200, 1000), 784
-    net = liquid(cells, inputs, 1)
-    # MNIST drives an input line at 25.7 Hz (section 2.7).
-    events = np.random.default_rng(2).random((250, inputs)) < 0.0257
-    first, second, membranes = oracles.nalsm(net, events)
-    data = events[None].astype(np.float64)
-    graph = liquid_graph(net)
-    program = spikec.compile(graph, pipeline="")
-    for backend in BACKENDS:
-        trace = spikec.simulate(program, data, ("spikes", "state"), backend)
-        np.testing.assert_array_equal(trace.spikes["input"][0], first, backend)
-        np.testing.assert_array_equal(trace.spikes["liquid"][0], second, backend)
-        # The authors keep the membrane until the next step resets it.
-        after_reset = np.where(second[1:], 0.0, membranes[:-1])
-        np.testing.assert_allclose(
-            trace.state["liquid"]["v"][0, 1:], after_reset, atol=1e-9, err_msg=backend
-        )
-    rate = second.sum() / cells / 0.25
-    assert 10 < rate < 60
-    pipeline = "discretize,quantize{weight_bits=8,state_bits=32}"
-    rounded = spikec.compile(graph, pipeline=pipeline, calibration=data)
-    a, b = (spikec.simulate(rounded, data, ("spikes", "state"), name) for name in BACKENDS)
-    assert_same(a, b)
-    spikes = int(a.spikes["liquid"].sum())
-    assert abs(spikes - second.sum()) <= 0.03 * second.sum()
-    evidence(
-        "nalsm_liquid", cells=cells, synapses=int(np.count_nonzero(net.w)), rate_hz=float(rate),
-        input_spikes=int(first.sum()), spikes=int(second.sum()), spikes_8_bit=spikes,
-    )  # fmt: skip
-
-
-def assert_same(first: spikec.Trace, second: spikec.Trace) -> None:
-    for name, trains in first.spikes.items():
-        np.testing.assert_array_equal(trains, second.spikes[name], name)
-    for name, states in first.state.items():
-        for state, held in states.items():
-            np.testing.assert_array_equal(held, second.state[name][state], f"{name} {state}")
-    assert first.counts == second.counts
-
-
 # Diehl and Cook ----------------------------------------------------------------------------------
-
-
-def module(cells: int, seed: int) -> Module:
-    """Return untrained weights, column sums of 78 on a grid, delays of 0 to 9.9 ms, thresholds."""
-    random = np.random.default_rng(seed)
-    weights = 0.3 * (random.random((cells, 784)) + 0.01)
-    weights *= 78.0 / weights.sum(axis=1, keepdims=True)
-    return Module(
-        np.rint(weights * 4096) / 4096,
-        random.integers(0, 100, (cells, 784)),
-        np.round((-52.0 + random.uniform(0, 4, cells)) * 1024) / 1024,
-    )
-
-
-def poisson(steps: int, seed: int) -> Array:
-    """Return spikes (steps, 784) of 0.1 ms, at up to 63.75 Hz."""
-    random = np.random.default_rng(seed)
-    rates = np.clip(random.normal(0.5, 0.25, 784), 0, 1) * 63.75
-    return random.random((steps, 784)) < rates * 1e-4
-
-
-def module_formats(fractions: tuple[int, int]) -> dict[str, spikec.Format]:
-    """Return the formats of expr.md section 12: s18 and u16, and a counter of 500 steps."""
-    g = spikec.Format(spikec.FixedPoint(16, fractions[1], signed=False))
-    v = spikec.Format(spikec.FixedPoint(18, fractions[0]))
-    r = spikec.Format(spikec.FixedPoint(9, 0, signed=False), "floor", "never")
-    return {"v": v, "ge": g, "gi": g, "r": r}
-
-
-def significant(x: float, bits: int = 12) -> float:
-    """Round to so many significant bits (expr.md section 9)."""
-    mantissa, exponent = math.frexp(x)
-    return math.ldexp(round(mantissa * 2**bits), exponent - bits)
-
-
-def module_graph(net: Module) -> spikec.Graph:
-    """Return a module: one sparse projection for each delay, and one step more on all of them.
-
-    With ``fractions`` the program is an integer one, with the formats of expr.md section 12.
-    """
-    cells, inputs = net.weights.shape
-    integer = net.fractions is not None
-    formats = module_formats(net.fractions) if net.fractions else {}
-
-    def weight(values: Array) -> spikec.Tensor:
-        if net.fractions is None:
-            return spikec.Tensor.floats(values)
-        frac = net.fractions[1]
-        return spikec.Tensor.integers(values * 2**frac, spikec.FixedPoint(16, frac))
-
-    def membrane(value: Any) -> Any:
-        if net.fractions is None:
-            return value
-        frac = net.fractions[0]
-        return spikec.Tensor.integers(np.asarray(value) * 2**frac, spikec.FixedPoint(18, frac))
-
-    def sparse(matrix: Array) -> spikec.Sparse:
-        rows = spikec.Sparse.of(matrix)
-        return replace(rows, weight=weight(rows.weight.data))
-
-    decays: dict[str, Any] = {
-        "ge_decay": net.decays[0],
-        "gi_decay": net.decays[1],
-        "current_phase": "new",
-    }
-    excitatory = spikec.ConductanceLIF(
-        rate=net.rates[0], threshold=membrane(net.threshold), gate=net.gate, frozen=net.frozen,
-        v_init=membrane(-105.0), **decays,
-    )  # fmt: skip
-    inhibitory = spikec.ConductanceLIF(
-        rate=net.rates[1], v_rest=-60.0, e_inhibitory=-85.0, threshold=-40.0, reset_value=-45.0,
-        gate=net.resting, frozen=net.resting, v_init=membrane(-100.0), **decays,
-    )  # fmt: skip
-    nodes = (
-        spikec.Input("x", (inputs,), Bool() if integer else spikec.Input("x", (1,)).signal),
-        spikec.Population("excitatory", (cells,), excitatory, formats),
-        spikec.Population("inhibitory", (cells,), inhibitory, formats),
-        spikec.Output("y", "excitatory"),
-    )
-    by_delay = [
-        spikec.Projection(
-            "x", "excitatory", sparse(net.weights * (net.delays == d)), "excitatory", d + 1
-        )
-        for d in range(int(net.delays.max()) + 1)
-    ]
-    one_to_one = spikec.OneToOne(cells, weight(np.asarray(net.to_inhibitory)))
-    others = spikec.Dense(weight(net.to_excitatory * (1.0 - np.eye(cells))))
-    loop = [
-        spikec.Projection("excitatory", "inhibitory", one_to_one, "excitatory", 1),
-        spikec.Projection("inhibitory", "excitatory", others, "inhibitory", 1),
-    ]
-    return spikec.Graph("module", nodes, (*by_delay, *loop), 1e-4)
-
-
-def check_module(net: Module, events: Array) -> ModuleTrace:
-    """Compare a module in both engines with its oracle: all spikes, membranes, conductances."""
-    wanted = oracles.diehl_cook(net, events)
-    program = spikec.compile(module_graph(net), pipeline="")
-    fractions = net.fractions or (0, 0)
-    for backend in BACKENDS:
-        mine = spikec.simulate(program, events[None], ("spikes", "state"), backend)
-        np.testing.assert_array_equal(mine.spikes["excitatory"][0], wanted.excitatory, backend)
-        np.testing.assert_array_equal(mine.spikes["inhibitory"][0], wanted.inhibitory, backend)
-        held = mine.state["excitatory"]
-        np.testing.assert_array_equal(held["v"][0], wanted.v * 2.0 ** fractions[0], backend)
-        # What arrives is added at the end of a step there, at the beginning of the next one here.
-        for state, values in (("ge", wanted.ge), ("gi", wanted.gi)):
-            stored_values = values[:-1] * 2.0 ** fractions[1]
-            np.testing.assert_array_equal(held[state][0, 1:], stored_values, f"{backend} {state}")
-    return wanted
-
-
-def cells_graph(level: Array, integer: bool) -> spikec.Graph:
-    """Return separate cells at 0.5 ms, each with an excitatory and an inhibitory spike train."""
-    cells, fractions = len(level), (10, 8)
-
-    def stored_at(value: Any, frac: int) -> Any:
-        if not integer:
-            return spikec.Tensor.floats(value)
-        return spikec.Tensor.integers(np.asarray(value) * 2**frac, spikec.FixedPoint(18, frac))
-
-    cell = spikec.ConductanceLIF(
-        rate=significant(0.005), ge_decay=0.5, gi_decay=0.5, gate=100, frozen=10,
-        threshold=stored_at(level, 10), v_init=stored_at(-65.0, 10),
-    )  # fmt: skip
-    signal: Any = Bool() if integer else spikec.Input("x", (1,)).signal
-    nodes: tuple[spikec.Input | spikec.Population | spikec.Output, ...] = (
-        *(spikec.Input(port, (cells,), signal) for port in cell.ports),
-        spikec.Population("n", (cells,), cell, module_formats(fractions) if integer else {}),
-        spikec.Output("y", "n"),
-    )
-    projections = tuple(
-        spikec.Projection(port, "n", spikec.OneToOne(cells, stored_at(weight, 8)), port=port)
-        for port, weight in zip(cell.ports, (0.75, 0.5), strict=True)
-    )
-    return spikec.Graph("cells", nodes, projections, 5e-4)
-
-
-def test_conductances_in_integers_stay_close_to_floating_point() -> None:
-    """The formats of expr.md section 12 at 0.5 ms: nearly all spikes fall into the same step."""
-    cells, steps = size(100, 400), size(1000, 3000)
-    random = np.random.default_rng(6)
-    level = np.round(random.uniform(-55.0, -48.0, cells) * 1024) / 1024
-    data = {
-        port: (random.random((1, steps, cells)) < p).astype(np.float64)
-        for port, p in (("excitatory", 0.5), ("inhibitory", 0.1))
-    }
-    real, integer = (
-        spikec.simulate(
-            spikec.compile(cells_graph(level, whole), pipeline=""), data, ("spikes", "state")
-        )
-        for whole in (False, True)
-    )
-    spikes = int(real.output.sum()), int(integer.output.sum())
-    same = int((real.output & integer.output).sum())
-    gap = integer.state["n"]["v"] / 1024 - real.state["n"]["v"]
-    assert abs(spikes[1] - spikes[0]) <= 0.01 * spikes[0]
-    assert same >= 0.9 * spikes[0]
-    evidence(
-        "conductance_precision", cells=cells, steps=steps, spikes_float=spikes[0],
-        spikes=spikes[1], same_step=same, rms_mv=float(np.sqrt(np.square(gap).mean())),
-    )  # fmt: skip
 
 
 def test_conductance_threshold_is_strict() -> None:
@@ -996,39 +708,3 @@ def test_conductance_threshold_is_strict() -> None:
         out = spikec.simulate(build(cell, {}), data, (), backend).output[0]
         assert not out[:, 0].any()
         assert np.flatnonzero(out[:, 1]).tolist() == [0, 4, 8]
-
-
-def test_diehl_cook_module() -> None:
-    """A module gives the spikes and states of the authors' schedule, bit for bit, in float64."""
-    cells, steps = size(100, 400), size(1000, 3500)
-    net, events = module(cells, 3), poisson(steps, 4)
-    wanted = check_module(net, events)
-    spikes = int(wanted.excitatory.sum()), int(wanted.inhibitory.sum())
-    assert min(spikes) > 15
-    evidence(
-        "diehl_cook", cells=cells, steps=steps, input_spikes=int(events.sum()), spikes=spikes[0],
-        inhibitory_spikes=spikes[1], synapses=net.weights.size + cells + cells * (cells - 1),
-    )  # fmt: skip
-
-
-def test_diehl_cook_module_in_integers() -> None:
-    """The same module in s18.10 and u16.8 with constants of 12 bits equals its integer oracle."""
-    cells, steps = size(100, 400), size(800, 3500)
-    exact, events = module(cells, 3), poisson(steps, 4)
-    net = replace(
-        exact,
-        weights=np.round(exact.weights * 256) / 256,
-        rates=(significant(exact.rates[0]), significant(exact.rates[1])),
-        decays=(significant(exact.decays[0]), significant(exact.decays[1])),
-        to_inhibitory=round(10.4 * 256) / 256,
-        fractions=(10, 8),
-    )
-    wanted = check_module(net, events)
-    spikes = int(wanted.excitatory.sum())
-    assert spikes > 10
-    real = oracles.diehl_cook(replace(net, fractions=None), events)
-    evidence(
-        "diehl_cook_integer", cells=cells, steps=steps, spikes=spikes,
-        spikes_float=int(real.excitatory.sum()),
-        rms_mv=float(np.sqrt(np.square(wanted.v - real.v).mean())),
-    )  # fmt: skip
