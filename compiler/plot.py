@@ -1,7 +1,9 @@
 """A picture of one sample: who spiked when, and how often each output did.
 
 A panel per population, in the order of a step: spikes as marks, values as an image. Where there are
-more neurons than rows of pixels, neighbours share a row, the darker the more of them spiked.
+more neurons than rows of pixels, neighbours share a row, the darker the more of them spiked. Where
+there are more steps than columns of pixels too, neighbours share a column and their strongest one
+is shown, so that no spike is lost.
 """
 
 import importlib
@@ -17,6 +19,7 @@ from spikec.compiler.types import Array
 
 INK, ACCENT, FAINT = "#1f2a44", "#c8553d", "#8a8f99"
 ROWS = 300  # at most, per panel
+COLUMNS = 1000  # at most, of an image
 PANELS = 24  # at most
 TALLEST = 30.0  # inches
 FORMATS = ("png", "pdf", "svg")
@@ -161,7 +164,16 @@ def _panel(axes: Any, population: Population, flat: Array, output: str | None) -
 def _image(axes: Any, image: Array, neurons: int, **colours: Any) -> None:
     """Draw rows of neurons as an image whose axis counts neurons."""
     extent = (-0.5, image.shape[1] - 0.5, neurons - 0.5, -0.5)
-    axes.imshow(image, aspect="auto", interpolation="nearest", extent=extent, **colours)
+    axes.imshow(strongest(image), aspect="auto", interpolation="nearest", extent=extent, **colours)
+
+
+def strongest(image: Array) -> Array:
+    """Return an image of at most ``COLUMNS`` columns: of neighbours, the value farthest from 0."""
+    columns = min(image.shape[1], COLUMNS)
+    starts = np.arange(columns) * image.shape[1] // columns
+    high = np.maximum.reduceat(image, starts, axis=1)
+    low = np.minimum.reduceat(image, starts, axis=1)
+    return np.asarray(np.where(high >= -low, high, low))
 
 
 def _marks(axes: Any, image: Array, colour: str) -> None:

@@ -1,1 +1,1 @@
-"""The bundled model systems."""
+"""The bundled model systems: trained networks in folders, builders in modules."""

@@ -12,7 +12,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Graph, Input, Output, Population, Projection
 from spikec.compiler.neurons.integrate_and_fire import IntegrateAndFire
 from spikec.compiler.synapses import Conv2d, Dense
-from spikec.compiler.types import Array, Tensor
+from spikec.compiler.types import Array, Bool, Tensor
 
 TILE = 8
 PIXEL = (3, 3)
@@ -85,7 +85,7 @@ def network(
         for threshold in thresholds
     ]
     nodes = (
-        Input("events", frame),
+        Input("events", frame, Bool()),
         Population("tile", (1, side, side), cells[0]),
         Population("feature", (feature.out_size,), cells[1]),
         Population("place", (place.out_size,), cells[2]),
