@@ -169,10 +169,11 @@ def _image(axes: Any, image: Array, neurons: int, **colours: Any) -> None:
 
 def strongest(image: Array) -> Array:
     """Return an image of at most ``COLUMNS`` columns: of neighbours, the value farthest from 0."""
-    columns = min(image.shape[1], COLUMNS)
-    starts = np.arange(columns) * image.shape[1] // columns
-    high = np.maximum.reduceat(image, starts, axis=1)
-    low = np.minimum.reduceat(image, starts, axis=1)
+    steps = image.shape[1]
+    columns = min(steps, COLUMNS)
+    starts = np.array([k * steps // columns for k in range(columns)])
+    high: Array = np.maximum.reduceat(image, starts, axis=1)
+    low: Array = np.minimum.reduceat(image, starts, axis=1)
     return np.asarray(np.where(high >= -low, high, low))
 
 

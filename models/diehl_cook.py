@@ -55,7 +55,9 @@ def module(
 
     Args:
         seed: Of weights and delays that are not given.
-        weights: (cells, inputs), at least 0; untrained ones by default.
+        weights: (cells, inputs), at least 0, kept as they are; untrained ones by default. Where
+            they are no multiples of a power of two, sums may differ between engines in their last
+            bits.
         delays: (cells, inputs) in steps; by default uniform over the steps below 10 ms.
         theta: What lies on the thresholds of the excitatory cells, theta - 72 mV: one number, or
             one per cell. It is 20 before training and grows with every spike in it.
@@ -172,8 +174,17 @@ def show(
         rest: Milliseconds without input behind each image.
 
     Raises:
-        SpikecError: SPK1252 on pixels outside 0 to 255.
+        SpikecError: SPK1252 on pixels outside 0 to 255, SPK1256 on times.
     """
+    # Written so that NaN fails too.
+    if not (0 < dt <= shown < 1e9 and 0 <= before < 1e9 and 0 <= rest < 1e9):
+        raise SpikecError(
+            "SPK1256",
+            "diehl_cook.show",
+            f"steps of {dt:g} ms and times of {before:g}, {shown:g} and {rest:g} ms are not "
+            "possible",
+            "Give a positive step and times of at least 0, shown at least one step",
+        )
     pixels = np.asarray(images, dtype=np.float64)
     if pixels.ndim < 2 or not pixels.size or not ((pixels >= 0) & (pixels <= 255)).all():
         raise SpikecError(

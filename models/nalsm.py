@@ -9,7 +9,7 @@ read-out trained on its counts. Every kernel is a population of its own; a spike
 which the authors' code lets it act.
 """
 
-from math import exp, prod
+from math import exp, inf, prod
 from typing import Any
 
 import numpy as np
@@ -113,8 +113,15 @@ def draw_events(images: Array, seed: int = 0, *, steps: int = 250, scale: float 
             authors take it from all images of training, or of test.
 
     Raises:
-        SpikecError: SPK1254.
+        SpikecError: SPK1254 on images, SPK1257 on steps or scale.
     """
+    if steps < 1 or not 0 <= scale < inf:
+        raise SpikecError(
+            "SPK1257",
+            "nalsm.draw_events",
+            f"{steps} steps and scale {scale:g} are not possible",
+            "Give at least one step and a scale above 0, or 0",
+        )
     pixels = np.asarray(images, dtype=np.float64)
     flat = pixels.reshape(len(pixels), -1) if pixels.ndim > 1 else pixels[None, :0]
     sums = flat.sum(axis=1, keepdims=True)

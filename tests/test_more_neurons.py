@@ -1,8 +1,7 @@
-"""The further neuron models against oracles that know nothing of ``Expr``, and two networks.
+"""The further neuron models against oracles that know nothing of ``Expr``.
 
 Every model runs in both engines: in float64 with random parameters, in hand-written integer
-programs under every rounding, and quantised. The networks are a NALSM liquid and a Diehl-Cook
-module.
+programs under every rounding, and quantised. Networks of them are in ``test_models``.
 """
 
 import itertools
