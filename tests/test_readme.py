@@ -1,4 +1,4 @@
-"""The README's commands and programs run as written."""
+"""The programs of the README and of docs/networks.md, and the README's commands, run as written."""
 
 import re
 import shlex
@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-PROGRAMS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PROGRAMS = re.findall(
+    r"```python\n(.*?)```", README + (ROOT / "docs/networks.md").read_text(), flags=re.DOTALL
+)
 COMMANDS = re.findall(
     r"^    (spikec (?:compile|verify|show|simulate|profile) .*digits.*)$", README, re.MULTILINE
 )
