@@ -100,7 +100,7 @@ def test_diehl_cook_module() -> None:
     )  # fmt: skip
 
 
-def test_a_trained_module_spikes_as_often_as_the_authors_report() -> None:
+def test_trained_thresholds_give_the_rates_of_a_trained_module() -> None:
     """Rates as in place_recognition.md 2.8: 7.5 k input spikes, 90 to 100 of each kind an image.
 
     The thresholds are those after training, 31 mV above the base; weights and images are random.

@@ -133,7 +133,7 @@ def test_synapses_of_a_liquid() -> None:
         assert abs(np.count_nonzero(net.w_in > 0) - incoming / 2) < 5 * np.sqrt(incoming / 4)
     # The specification counts 16,720 over all placements of the two kinds.
     assert abs(expected_total - 16_720) < 0.02 * 16_720
-    evidence("nalsm_synapses", expected=expected_total, published=16_720, liquids=seeds)
+    evidence("nalsm_synapses", expected=expected_total, specified=16_720, liquids=seeds)
 
 
 def places_of(graph: spikec.Graph) -> Array:
@@ -157,11 +157,11 @@ def test_liquid_rates_on_mnist(data: Path) -> None:
     scale = float((flat / flat.sum(axis=1, keepdims=True, dtype=np.float64)).max())
     events = nalsm.draw_events(images[: size(8, 100)], 1, scale=scale)
     rates: dict[str, float] = {}
-    for weight, published in ((1.0, 30.7), (3.0, 256.7)):
+    for weight, measured in ((1.0, 30.7), (3.0, 256.7)):
         trace = spikec.simulate(program_of(nalsm.liquid(1, weight=weight)), events)
         spikes = sum(trace.counts[kind]["spikes"] for kind in nalsm.KINDS)
         rates[str(weight)] = spikes / len(events) / 1000 / 0.25
-        assert abs(rates[str(weight)] - published) < 0.15 * published
+        assert abs(rates[str(weight)] - measured) < 0.15 * measured
     evidence("nalsm_rates", images=len(events), hz_by_weight=rates)
 
 
