@@ -27,7 +27,7 @@ GOLDEN, MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111E
 LONGEST_TABLE = 4096
 MOST_SEED = (1 << 62) - 1
 # Drawing them all takes memory and time: synapses expected, draws or pairs of cells looked at.
-MOST_SYNAPSES, MOST_TRIED, MOST_CELLS = 1 << 24, 1 << 29, 1 << 25
+MOST_SYNAPSES, MOST_TRIED, MOST_CELLS = 1 << 27, 1 << 29, 1 << 25
 
 Draws = tuple[Array, Array, Array]
 
@@ -325,8 +325,8 @@ class DistanceDependent(Procedural):
         tried = prod(2 * r + 1 for r in self.radius()) * (self.in_size + 1000)
         if tried > MOST_TRIED:
             return 0.0, tried
-        axes = np.ogrid[tuple(slice(-r, r + 1) for r in self.radius())]
-        squared = sum(axis**2 for axis in axes)
+        a, b, c = (np.arange(-r, r + 1) ** 2 for r in self.radius())
+        squared = a[:, None, None] + b[:, None] + c
         reached = squared[squared < self.chance.size]
         return self.in_size * float(self.chance[reached].sum()) / ONE, tried
 

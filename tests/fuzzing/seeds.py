@@ -76,6 +76,19 @@ NETWORKS: dict[str, Callable[[], Spec]] = {
         [3], [2], g=chain([3], [3], scale=node("Scale", scale=np.full(3, 2.0)), n=lif(3)),
         h=chain([3], [2], fc=affine(2, 3), n=spiking(2, v_reset=np.zeros(2))),
     ),
+    "sequence": lambda: chain(
+        [2, 8],
+        [2, 6],
+        c=node(
+            "Conv1d",
+            **{"weight": _weights(2, 2, 3), "bias": np.zeros(2), "input_shape": 8},
+            **{"stride": 1, "padding": 0, "dilation": 1, "groups": 1},
+        ),
+        t=node("Threshold", threshold=np.full((2, 6), 0.5)),
+        i=node("I", r=np.ones((2, 6))),
+        v=node("CubaLI", **{k: np.full((2, 6), 0.01) for k in ("tau_syn", "tau_mem")},
+               **{k: np.ones((2, 6)) for k in ("r", "v_leak", "w_in")}),
+    ),
     "scalars": lambda: chain([2], [2], n=lif(), m=spiking(1), s=node("Scale", scale=3.0)),
 }  # fmt: skip
 
@@ -159,6 +172,25 @@ def _values() -> spikec.Graph:
     return spikec.Graph("values", nodes, projections, 1e-3)
 
 
+def _drawn() -> spikec.Graph:
+    nodes = (
+        Input("in", (6,), Bool()),
+        Population("a", (8,), spikec.LIF(decay=0.9)),
+        Population("b", (6,), spikec.LIF(decay=0.5)),
+        Output("out", "b"),
+    )
+    steps = np.arange(48).reshape(6, 8) % 3
+    projections = (
+        Projection("in", "a", spikec.FixedProbability.of(6, 8, 0.5, [0.5, -0.25, 1.0], 7)),
+        Projection(
+            "a", "a", spikec.DistanceDependent.gaussian((2, 2, 2), 0.9, 2.0, 0.5, 3), delay=1
+        ),
+        Projection("a", "b", spikec.Dense(Tensor.floats(_weights(6, 8))), delays=steps),
+        Projection("b", "b", spikec.AllButSelf(6, Tensor.floats(-0.5)), delay=2),
+    )
+    return spikec.Graph("drawn", nodes, projections, 1e-3)
+
+
 QUANTIZED = "discretize,quantize{weight_bits=8}"
 BUILDS: dict[str, tuple[Callable[[], spikec.Graph], str]] = {
     "float": (small.spiking, "discretize"),
@@ -168,6 +200,8 @@ BUILDS: dict[str, tuple[Callable[[], spikec.Graph], str]] = {
     "sparse8": (_sparse, QUANTIZED),
     "convolution": (_convolution, "discretize"),
     "convolution8": (_convolution, QUANTIZED),
+    "drawn": (_drawn, "discretize"),
+    "drawn8": (_drawn, QUANTIZED),
     "values": (_values, "discretize"),
     "values8": (_values, QUANTIZED),
 }
