@@ -11,6 +11,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol, cast
 
+import numpy as np
+
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Program, Trace
 from spikec.compiler.types import Array
@@ -72,10 +74,10 @@ def tally(name: str, sent: Array) -> int:
     """Return how many spikes a population sent.
 
     Raises:
-        SpikecError: SPK0703 when a floating-point network has grown beyond what can be counted.
+        SpikecError: SPK0703 when a floating-point network has grown beyond all numbers.
     """
     total = sent.sum()
-    if not abs(total) < 2.0**53:
+    if not np.isfinite(total):
         raise SpikecError(
             "SPK0703", name, f"it sends {total:g} spikes", "Check its decay, gain and threshold"
         )

@@ -123,8 +123,11 @@ def test_a_half_sent_result_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     class Dying:
         dtype, shape = np.dtype("f8"), (4,)
 
+    def as_it_is(a: Any, *_: Any, **__: Any) -> Any:
+        return a
+
     array: Any = Dying()
-    monkeypatch.setattr(np, "asarray", lambda a, *_, **__: a)
+    monkeypatch.setattr(np, "asarray", as_it_is)
     assert "was ended by an error" in failure(lambda: (None, [array]))
 
 
@@ -134,7 +137,11 @@ def test_the_library_reads_no_file_in_this_process(
     """A crash of HDF5 on a NIR file is an error of that file."""
     path = write(tmp_path / "net.nir", chain([1], [1], n=lif()))
     read_nir(path)
-    monkeypatch.setattr(nir_file, "TextReader", lambda *_: crash())
+
+    def crashing(*_: Any) -> None:
+        crash()
+
+    monkeypatch.setattr(nir_file, "TextReader", crashing)
     with pytest.raises(SpikecError, match=r"net.nir: reading it was ended by signal 11.*SPK1060"):
         read_nir(path)
 

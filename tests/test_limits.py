@@ -186,3 +186,13 @@ def test_inputs_of_any_width(kind: str) -> None:
     for name, states in first.state.items():
         for state, held in states.items():
             assert np.array_equal(held, second.state[name][state])
+
+
+def test_counts_that_no_integer_holds() -> None:
+    """An output of counts is integers; floating point may count further."""
+    tiny = spikec.LIF(decay=0.5, threshold=1e-30, max_spikes=0, compare="ge", reset="zero")
+    program = spikec.compile(small.network(last=tiny))
+    data = np.ones((1, 9, *small.SHAPE))
+    assert "spikes in a step, which no integer holds" in failure(
+        lambda: spikec.simulate(program, data)
+    )
