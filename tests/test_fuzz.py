@@ -40,9 +40,9 @@ def test_hostile_input(tmp_path: Path) -> None:
 
 
 def test_the_seeds_hold_every_kind_of_node() -> None:
-    """What no seed holds is put in by ``add_node``, which knows every field."""
+    """A new kind needs a seed; ``add_node`` alone hardly ever makes one that fits."""
     held = {str(n["type"]) for make in NETWORKS.values() for n in make()["nodes"].values()}
-    assert len(held & set(FIELDS)) > 10
+    assert held >= set(FIELDS)
 
 
 def test_a_case_is_the_same_every_time(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ class Table:
             **{stage: self.count(stage) for stage in STAGES},
             "structure-aware": self.count("tried", mutation.STRUCTURED),
             "different error codes": len(self.codes) - 1,
+            "HDF5 library killed": self.codes["SPK1060"],
             "findings": len(self.findings),
             "slowest s": round(self.slowest[0], 2),
             "largest MiB": self.largest[0] >> 20,
