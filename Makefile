@@ -23,6 +23,9 @@ test-full: $(VENV)/installed-test  ## Run every count that the issues name; writ
 bench: $(VENV)/installed-test  ## Measure speed and memory; write docs/benchmarks.md
 	$(BIN)/python tools/bench.py
 
+fuzz: $(VENV)/installed-test  ## Try 20,000 hostile files and builds; FUZZ='--cases 500 --seed 1' changes it
+	PYTHONPATH=tests $(BIN)/python -m fuzzing $(FUZZ)
+
 check: $(VENV)/installed-test  ## Lint and type-check: ruff, mypy strict, pyright strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

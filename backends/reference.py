@@ -47,6 +47,11 @@ class Interpreter:
 
     def run(self, inputs: Mapping[str, Array], record: Collection[str] = ()) -> Trace:
         """Run a batch; see ``Runner``."""
+        # Floating point that outgrows float64 is infinite, as in any engine.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._run(inputs, record)
+
+    def _run(self, inputs: Mapping[str, Array], record: Collection[str]) -> Trace:
         samples, steps = next(iter(inputs.values())).shape[:2]
         recorder = Recorder(self.program, self.signals, samples, steps, record)
         history: dict[str, dict[int, Array]] = {name: {} for name in self.signals}

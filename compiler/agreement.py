@@ -13,6 +13,7 @@ import numpy as np
 
 from spikec.compiler.ir import Program, Trace
 from spikec.compiler.pipeline import Context
+from spikec.compiler.signals import quiet
 from spikec.compiler.simulator import Simulator
 from spikec.compiler.types import Array
 
@@ -34,7 +35,7 @@ def float_ranges(program: Program, context: Context) -> dict[str, float]:
     seen: dict[str, float] = {}
     if not data:
         return seen
-    simulator, total = Simulator(program), next(iter(data.values())).shape[0]
+    simulator, total = Simulator(program, report=quiet), next(iter(data.values())).shape[0]
     for part in chunks(program, data):
         trace = simulator.run({n: a[part] for n, a in data.items()}, ("state",))
         for name, states in trace.state.items():
@@ -49,7 +50,7 @@ def compare_programs(exact: Program, rounded: Program, context: Context) -> dict
     data = context.calibration
     if not data:
         return {}
-    simulators = Simulator(exact), Simulator(rounded)
+    simulators = Simulator(exact), Simulator(rounded, report=quiet)
     total = next(iter(data.values())).shape[0]
     tally = {p.name: _Tally() for p in exact.graph.populations}
     chosen: tuple[list[Array], list[Array]] = ([], [])

@@ -204,7 +204,8 @@ def _open(place: Path) -> Program:
     with _checked(place, REPORTS, names[REPORTS]) as stream:
         reports = _json(f"{place}: {REPORTS}", stream.read())
     with _checked(place, ARRAYS, names[ARRAYS]) as stream:
-        stored = read_npz(stream, f"{place}: {ARRAYS}")
+        # Builds are written without compression, so no array is larger than the file.
+        stored = read_npz(stream, f"{place}: {ARRAYS}", os.fstat(stream.fileno()).st_size)
     program = replace(_parse(place, text, stored), reports=reports)
     said = (manifest["target"], manifest["pipeline"], manifest["metadata"])
     if said != (program.target, program.passes, dict(program.graph.metadata)):

@@ -34,6 +34,8 @@ from spikec.compiler.wiring import lanes
 
 # What verify runs on where the user gives no input.
 SAMPLES, STEPS, PROBABILITY, SEED = 8, 50, 0.2, 0
+# Fewer samples and steps where a network has so many channels.
+MOST_RANDOM = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +285,7 @@ def simulate(
     inputs = data.read(program.graph, findings)
     labels = data.read_labels(inputs)
     method = readout or (None if labels is None else "count")
-    simulator = Simulator(program, backend)
+    simulator = Simulator(program, backend, findings.tell)
     parts = [part for part, _ in batches(program, inputs, record)]
     if plot is not None:
         first = {name: np.asarray(a)[:1] for name, a in inputs.items()}
@@ -372,16 +374,19 @@ def verify(build: Path, data: Data, against: str, backend: str) -> Report:
     program = open_folder(build)
     findings = Findings()
     if data.path is None:
-        steps, seed = data.steps or STEPS, SEED if data.seed is None else data.seed
-        inputs = random_inputs(program.graph, SAMPLES, steps, PROBABILITY, seed)
+        channels = sum(i.size for i in program.graph.inputs)
+        steps = data.steps or max(1, min(STEPS, MOST_RANDOM // channels))
+        samples = max(1, min(SAMPLES, MOST_RANDOM // (channels * steps)))
+        seed = SEED if data.seed is None else data.seed
+        inputs = random_inputs(program.graph, samples, steps, PROBABILITY, seed)
         origin = (
-            f"random, {SAMPLES} samples x {counted(steps, 'step')}, spikes with probability "
-            f"{PROBABILITY}, values uniform, seed {seed}"
+            f"random, {counted(samples, 'sample')} x {counted(steps, 'step')}, "
+            f"spikes with probability {PROBABILITY}, values uniform, seed {seed}"
         )
     else:
         inputs, origin = data.read(program.graph, findings), str(data.path)
     with Bar() as bar:
-        found = compare(program, inputs, against, backend, progress=bar)
+        found = compare(program, inputs, against, backend, progress=bar, report=findings.tell)
     shown = {"equal": found.equal, "input": origin, **asdict(found)}
     return Report(shown, [f"input  {origin}", str(found)], findings, code=0 if found.equal else 1)
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikec.compiler.errors import SpikecError
+from spikec.compiler.events import Report
 from spikec.compiler.ir import Population, Program, Trace
 from spikec.compiler.pipeline import Progress, by_input, silent
+from spikec.compiler.signals import quiet, warn
 from spikec.compiler.simulator import Simulator, stored_inputs
 from spikec.compiler.types import Array
 
@@ -115,6 +117,7 @@ def compare(
     limit_bytes: int = LIMIT_BYTES,
     progress: Progress = silent,
     tolerance: float = TOLERANCE,
+    report: Report = warn,
 ) -> Comparison:
     """Run ``program`` on both backends and compare.
 
@@ -126,12 +129,13 @@ def compare(
         limit_bytes: About how much recorded data to hold at once.
         progress: Called with the samples done.
         tolerance: For states in floating point.
+        report: Takes findings on the inputs.
 
     Raises:
         SpikecError: Errors of the backends and of ``Simulator.run``.
     """
     data = by_input(program.graph, inputs)
-    runs = Simulator(program, first), Simulator(program, second)
+    runs = Simulator(program, first, report), Simulator(program, second, quiet)
     exact = program.stage == "integer"
     tally = _Tally(program.graph.order(), 0.0 if exact else tolerance)
     samples = steps = 0

@@ -2,16 +2,19 @@
 
 What is written goes under another name beside its destination and takes its place in one step: a
 file by ``rename``, a folder by ``renameat2(RENAME_EXCHANGE)``. Where there is none, the old folder
-is set aside for the moment between two renames, and ``restore`` brings it back after a crash.
+is set aside for the moment between two renames, and ``restore`` brings it back after a crash. What
+a killed process leaves under another name is removed when the same folder is written again.
 """
 
 import ctypes
 import errno
+import fcntl
+import hashlib
 import os
 import secrets
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,20 +55,15 @@ def whole_folder(path: Path) -> Generator[Path]:
         SpikecError: SPK0801 where the disk refuses.
     """
     place = Path(os.path.realpath(path))
-    with _writable(path):
-        made = _make_parents(place)
-        temporary = place.parent / f".spikec-{secrets.token_hex(8)}"
-        try:
-            temporary.mkdir()
-            yield temporary
-            for item in sorted(temporary.rglob("*")):
-                _flush(item)
-            _exchange(temporary, place)
-            shutil.rmtree(_aside(place), ignore_errors=True)
-        finally:
-            # After the exchange this is the old folder.
-            shutil.rmtree(temporary, ignore_errors=True)
-            _remove_empty(made)
+    with _writable(path), ExitStack() as held:
+        held.callback(_remove_empty, _make_parents(place))
+        _remove_abandoned(place)
+        temporary = _owned_folder(place, held)
+        yield temporary
+        for item in sorted(temporary.rglob("*")):
+            _flush(item)
+        _exchange(temporary, place)
+        shutil.rmtree(_aside(place), ignore_errors=True)
 
 
 def restore(path: Path) -> None:
@@ -74,6 +72,37 @@ def restore(path: Path) -> None:
     if not place.exists() and _aside(place).is_dir():
         with suppress(OSError):  # another process may have been faster
             os.rename(_aside(place), place)
+
+
+def _owned_folder(place: Path, held: ExitStack) -> Path:
+    """Make a temporary folder, locked while this process works on it, and removed at the end."""
+    while True:
+        temporary = place.parent / f"{_prefix(place)}{secrets.token_hex(8)}"
+        temporary.mkdir()
+        # After the exchange this is the old folder.
+        held.callback(shutil.rmtree, temporary, ignore_errors=True)
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
+        held.callback(os.close, descriptor)
+        with suppress(OSError):  # where the disk knows no locks, nothing is ever abandoned
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Before it was locked, another process may have taken it for an abandoned one.
+        if temporary.exists():
+            return temporary
+
+
+def _remove_abandoned(place: Path) -> None:
+    """Remove the temporary folders of processes that were killed while they wrote to ``place``."""
+    for leftover in place.parent.glob(f"{_prefix(place)}*"):
+        with suppress(OSError), ExitStack() as held:
+            descriptor = os.open(leftover, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _prefix(place: Path) -> str:
+    """Return how the names of the temporary folders for ``place`` begin."""
+    return f".spikec-{hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]}-"
 
 
 def _aside(place: Path) -> Path:

@@ -6,6 +6,8 @@ no two places raise the same code (``tests/test_errors.py`` holds that).
 
 from dataclasses import dataclass
 
+MOST_TEXT = 600  # characters of each part of a message
+
 
 class SpikecError(Exception):
     """A problem in the user's model, data or options; never a bug in spikec.
@@ -27,7 +29,8 @@ class SpikecError(Exception):
 
     def __str__(self) -> str:
         """Return the one line, whatever line breaks came in from outside."""
-        return one_line(f"{self.where}: {self.problem}. {self.remedy}. [{self.code}]")
+        where, problem, remedy = (_short(t) for t in (self.where, self.problem, self.remedy))
+        return one_line(f"{where}: {problem}. {remedy}. [{self.code}]")
 
     def at(self, where: str) -> "SpikecError":
         """Return the same error with ``where`` put in front of its place."""
@@ -44,7 +47,12 @@ class Finding:
 
     def __str__(self) -> str:
         """Return the one line."""
-        return one_line(f"{self.where}: {self.message}. [{self.code}]")
+        return one_line(f"{_short(self.where)}: {_short(self.message)}. [{self.code}]")
+
+
+def _short(text: str) -> str:
+    """Return ``text``, cut where a hostile file would fill the screen."""
+    return text if len(text) <= MOST_TEXT else f"{text[:MOST_TEXT]}..."
 
 
 def one_line(text: str) -> str:

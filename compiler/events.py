@@ -7,12 +7,13 @@ its own number type belongs to the step that begins there: 0.043 s is step 43 of
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from spikec.compiler.apart import Result, run_apart
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Input
 from spikec.compiler.npz import MAX_BYTES
@@ -20,6 +21,9 @@ from spikec.compiler.types import Array
 from spikec.compiler.untyped import h5py
 
 Report = Callable[[Finding], None]
+
+# To read a file of NIRData at least; more for large files.
+SECONDS, BYTES_PER_SECOND = 30, 20 << 20
 
 TIMES = {"t": 1.0, "t_us": 1e6}  # units per second
 AXES = ("p", "y", "x")
@@ -204,6 +208,21 @@ def read_nir_data(path: Path, inputs: tuple[Input, ...], clock: Clock) -> dict[s
     Raises:
         SpikecError: SPK0931 to SPK0939.
     """
+    found: list[Finding] = []
+    told = replace(clock, report=found.append)
+
+    def work() -> Result:
+        made = _read_nir_data(path, inputs, told)
+        return [[f.code, f.where, f.message] for f in found], list(made.values())
+
+    seconds = SECONDS + path.stat().st_size // BYTES_PER_SECOND
+    findings, arrays = run_apart(path.name, work, seconds, 2 * MAX_BYTES)
+    for parts in findings:
+        clock.report(Finding(*parts))
+    return {node.name: array for node, array in zip(inputs, arrays, strict=True)}
+
+
+def _read_nir_data(path: Path, inputs: tuple[Input, ...], clock: Clock) -> dict[str, Array]:
     with _readable(path.name), h5py.File(path, "r") as file:
         if _text(file.attrs.get("__type__")) != "NIRGraphData":
             raise SpikecError(

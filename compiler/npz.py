@@ -75,12 +75,14 @@ def read_npy(path: Path) -> Array:
     with path.open("rb") as stream, _readable(path.name):
         header = _header(stream, path.name)
         _check_sizes(path.name, header, path.stat().st_size)
-        _check_total(path.name, [header])
+        _check_total(path.name, [header], MAX_BYTES)
         return _data(stream, header)
 
 
-def read_npz(stream: io.BufferedIOBase | Any, where: str) -> dict[str, Array]:
-    """Return the arrays of a .npz file by name.
+def read_npz(
+    stream: io.BufferedIOBase | Any, where: str, limit: int | None = None
+) -> dict[str, Array]:
+    """Return the arrays of a .npz file by name, up to ``limit`` bytes, or MAX_BYTES, of them.
 
     Raises:
         SpikecError: SPK0821 to SPK0827; OSError where the stream cannot be read at all.
@@ -100,7 +102,7 @@ def read_npz(stream: io.BufferedIOBase | Any, where: str) -> dict[str, Array]:
             with archive.open(info) as member:
                 headers[name] = _header(member, f"{where}: {name}")
             _check_sizes(f"{where}: {name}", headers[name], info.file_size)
-        _check_total(where, list(headers.values()))
+        _check_total(where, list(headers.values()), MAX_BYTES if limit is None else limit)
         return {name: _member(archive, name, header) for name, header in headers.items()}
 
 
@@ -179,13 +181,13 @@ def _check_sizes(where: str, header: Header, size: int) -> None:
         )
 
 
-def _check_total(where: str, headers: list[Header]) -> None:
+def _check_total(where: str, headers: list[Header], limit: int) -> None:
     total = sum(h.size for h in headers)
-    if total > MAX_BYTES:
+    if total > limit:
         raise SpikecError(
             "SPK0825",
             where,
-            f"its arrays take {total} bytes, more than the {MAX_BYTES} that are read",
+            f"its arrays take {total} bytes, more than the {limit} that are read",
             "Split it into several files",
         )
 

@@ -36,6 +36,10 @@ def warn(finding: Finding) -> None:
     warnings.warn(str(finding), stacklevel=2)
 
 
+def quiet(finding: Finding) -> None:
+    """Drop a finding, where it is told elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     """What a file is read for."""

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from spikec.compiler.errors import SpikecError
+from spikec.compiler.errors import Finding, SpikecError
+from spikec.compiler.events import Report
 from spikec.compiler.ir import Graph, Input, Program, Trace
 from spikec.compiler.pipeline import by_input
+from spikec.compiler.signals import quiet, warn
 from spikec.compiler.types import Array, Bool, FixedPoint, Float
+from spikec.compiler.verify import verify
 
 RECORDS = ("spikes", "state")
 
@@ -21,15 +24,22 @@ class Simulator:
     Args:
         program: Discretised at least.
         backend: ``cpu``, or ``reference``, or any other that is found.
+        report: Takes findings on the inputs, one for each input at most.
     """
 
-    def __init__(self, program: Program, backend: str = "cpu") -> None:
-        """Compile the program for the backend."""
+    def __init__(self, program: Program, backend: str = "cpu", report: Report = warn) -> None:
+        """Verify the program and compile it for the backend.
+
+        Raises:
+            SpikecError: SPK0641 on continuous time; errors of ``verify`` and of the backend.
+        """
         if program.stage == "continuous":
             raise SpikecError(
                 "SPK0641", "program", "it is still in continuous time", "Compile it first"
             )
+        verify(program)
         self.program = program
+        self._report, self._told = report, set[str]()
         self._runner: Any = find_backend(backend).prepare(program)
 
     def run(self, inputs: Array | Mapping[str, Array], record: Collection[str] = ()) -> Trace:
@@ -51,9 +61,14 @@ class Simulator:
                     f"Use {' and '.join(RECORDS)}",
                 )
         graph = self.program.graph
-        stored = stored_inputs(graph, by_input(graph, inputs))
+        stored = stored_inputs(graph, by_input(graph, inputs), self._tell)
         trace: Trace = self._runner.run(stored, record)
         return replace(trace, inputs=stored) if "spikes" in record else trace
+
+    def _tell(self, finding: Finding) -> None:
+        if finding.where not in self._told:
+            self._told.add(finding.where)
+            self._report(finding)
 
 
 def simulate(
@@ -71,8 +86,12 @@ def find_backend(name: str) -> Any:
     return importlib.import_module("spikec.backends").find(name)
 
 
-def stored_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def stored_inputs(
+    graph: Graph, inputs: Mapping[str, Array], report: Report = quiet
+) -> dict[str, Array]:
     """Check inputs and bring them into stored units, (samples, steps, size).
+
+    Values that the format of an input does not hold are clipped to it and reported, SPK0829.
 
     Raises:
         SpikecError: SPK0643 to SPK0648: missing or unknown input, shape, type, or value.
@@ -92,7 +111,7 @@ def stored_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]
             raise SpikecError(
                 "SPK0644", f"input '{node.name}'", "no data is given for it", "Give an array"
             )
-        stored[node.name] = _stored(node, np.asarray(inputs[node.name]))
+        stored[node.name] = _stored(node, np.asarray(inputs[node.name]), report)
     sizes = {name: a.shape[:2] for name, a in stored.items()}
     if len(set(sizes.values())) > 1:
         raise SpikecError(
@@ -101,7 +120,7 @@ def stored_inputs(graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]
     return stored
 
 
-def _stored(node: Input, data: Array) -> Array:
+def _stored(node: Input, data: Array, report: Report) -> Array:
     where = f"input '{node.name}'"
     wanted = "(samples, steps, " + ", ".join(str(n) for n in node.shape) + ")"
     if data.ndim != 2 + len(node.shape) or data.shape[2:] != node.shape:
@@ -116,6 +135,10 @@ def _stored(node: Input, data: Array) -> Array:
             "Give at least one sample and step of numbers",
         )
     flat = data.reshape(*data.shape[:2], node.size)
+    if data.dtype.kind == "f":
+        # float16 would overflow below; a long double may overflow here.
+        with np.errstate(over="ignore"):
+            flat = flat.astype(np.float64)
     if not np.isfinite(flat).all():
         raise SpikecError(
             "SPK0648", where, "the data contain NaN or infinity", "Clean the data first"
@@ -126,9 +149,21 @@ def _stored(node: Input, data: Array) -> Array:
         case Bool():
             return _spikes(where, flat)
         case FixedPoint():
-            steps = np.rint(np.ldexp(flat / node.scale, node.signal.frac))
-            clipped = np.clip(steps, node.signal.lo, node.signal.hi)
-            return np.asarray(clipped, dtype=np.int64)
+            return _fixed(where, flat, node.signal, node.scale, report)
+
+
+def _fixed(where: str, flat: Array, form: FixedPoint, scale: float, report: Report) -> Array:
+    with np.errstate(over="ignore"):  # infinite, and so clipped
+        steps = np.rint(np.ldexp(flat / scale, form.frac))
+        low, high = np.ldexp([float(form.lo), float(form.hi)], -form.frac) * scale
+    outside = (steps < form.lo) | (steps > form.hi)
+    if outside.any():
+        text = (
+            f"{np.count_nonzero(outside)} of {flat.size} values, as {flat[outside][0]:g}, are "
+            f"clipped to {low:g} to {high:g}, which {form} holds; calibrate quantize with such data"
+        )
+        report(Finding("SPK0829", where, text))
+    return np.asarray(np.clip(steps, form.lo, form.hi), dtype=np.int64)
 
 
 def _spikes(where: str, flat: Array) -> Array:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Population, Program, Trace
 from spikec.compiler.types import Array, Bool, Exact, Float
 
@@ -82,10 +83,22 @@ class Recorder:
         return Trace(outputs, spikes, state, self.counts)
 
     def _real(self, name: str) -> Array:
-        """Return the output of a population, values in real units."""
+        """Return the output of a population, values in real units.
+
+        Raises:
+            SpikecError: SPK0826 when a count is larger than any integer.
+        """
         population, signal = self.program.graph.population(name), self.signals[name]
         sent = self.spikes[name]
         if population.model().emits == "counts":
+            most = np.abs(sent).max(initial=0)
+            if not most < 2.0**63:
+                raise SpikecError(
+                    "SPK0826",
+                    name,
+                    f"it sends {most:g} spikes in a step, which no integer holds",
+                    "Check its threshold, or limit max_spikes",
+                )
             return sent.astype(np.int64)
         if population.model().emits != "values" or not isinstance(signal, Exact):
             return sent

@@ -24,8 +24,11 @@ from spikec.compiler.types import FixedPoint, Float, Tensor
 from spikec.compiler.wiring import lanes
 
 STORAGES = ("dense", "sparse", "conv", "procedural")
-# Engines index the neurons of a population with 32 bits.
-MOST_NEURONS = (1 << 31) - 1
+# Neurons, input channels and ends of projections, all together: what a step touches besides weights
+# fits in memory, and 32 bits index it.
+MOST_ELEMENTS = 1 << 25
+# A population waits for so many steps at most; ``retime`` lets it wait for one a hop.
+MOST_START = 10_000
 
 
 def verify(program: Program) -> None:
@@ -48,6 +51,7 @@ def verify_graph(graph: Graph) -> None:
         SpikecError: The first that does not hold.
     """
     _names(graph)
+    _size(graph)
     if graph.dt is not None and not (np.isfinite(graph.dt) and graph.dt > 0):
         raise SpikecError(
             "SPK0510", "dt", f"{graph.dt} s is not a positive step", "Give --dt in seconds"
@@ -59,10 +63,6 @@ def verify_graph(graph: Graph) -> None:
             raise SpikecError(
                 "SPK0511", node.name, f"shape {node.shape} is empty", "Give sizes of at least 1"
             )
-        if node.size > MOST_NEURONS:
-            raise SpikecError(
-                "SPK0531", node.name, f"{node.size} neurons exceed {MOST_NEURONS}", "Split it"
-            )
         if not (np.isfinite(node.scale) and node.scale > 0):
             raise SpikecError(
                 "SPK0527", node.name, f"scale {node.scale} is not positive", "Correct the scale"
@@ -73,6 +73,23 @@ def verify_graph(graph: Graph) -> None:
     for projection in graph.projections:
         _projection(nodes, projection)
     graph.order()
+
+
+def _size(graph: Graph) -> None:
+    """Refuse a network that is too large to hold, however few numbers describe it."""
+    total = 0
+    sizes = [(n.name, n.size) for n in graph.nodes if not isinstance(n, Output)]
+    sizes += [(str(p), p.synapse.in_size + p.synapse.out_size) for p in graph.projections]
+    for where, size in sizes:
+        total += max(size, 0)
+        if total > MOST_ELEMENTS:
+            raise SpikecError(
+                "SPK0531",
+                where,
+                f"up to here the network has {total} neurons, channels and ends of projections, "
+                f"more than {MOST_ELEMENTS}",
+                "Split the model",
+            )
 
 
 def _nodes(graph: Graph) -> dict[str, Input | Population]:
@@ -134,9 +151,10 @@ def _numbers(population: Population) -> None:
     model = population.neuron
     for name, tensor in model.parameters().items():
         check_finite(f"{population.name}.{name}", tensor)
-    if population.start < 0:
+    if not 0 <= population.start <= MOST_START:
+        rule = "negative" if population.start < 0 else f"more than {MOST_START}"
         raise SpikecError(
-            "SPK0515", population.name, f"start {population.start} is negative", "Use 0 or more"
+            "SPK0515", population.name, f"start {population.start} is {rule}", "Use 0 or more"
         )
 
 

@@ -289,7 +289,7 @@ ONE = Tensor.floats(1.0)
         ),
         (
             lambda: spikec.DistanceDependent.gaussian((0, 1, 1), 1.0, 1.0, 1.0, 0),
-            "distance_dependent: (0, 1, 1) is no grid. Give 1 to 2^31 cells. [SPK0334]",
+            "distance_dependent: (0, 1, 1) is no grid. Give 1 to 2^25 cells. [SPK0334]",
         ),
         (
             lambda: spikec.DistanceDependent.gaussian(

@@ -403,8 +403,9 @@ def test_conv_after_nirs_wrong_shape(load: Any) -> None:
         ),
         (
             {"padding": [1 << 20, 1 << 20]},
-            "c: a signal of shape (2, 2097170, 2097170) is empty or has more than 2147483647 "
-            "elements. Correct the shape. [SPK1022]",
+            "c: conv2d: 4398130397584 elements with padding, 39583098080100 in all windows and 2 "
+            "channels are more than 67108864, 134217728 or 4294967296 products. Split the model. "
+            "[SPK0828]",
         ),
     ],
 )

@@ -232,7 +232,8 @@ BROKEN: list[tuple[Callable[[], Graph], str]] = [
     ),
     (
         lambda: graph(Input("a", (2**16, 2**15))),
-        "a: 2147483648 neurons exceed 2147483647. Split it. [SPK0531]",
+        "a: up to here the network has 2147483653 neurons, channels and ends of projections, more "
+        "than 33554432. Split the model. [SPK0531]",
     ),
     (
         lambda: quantized(population={"formats": NEVER, "neuron": spikec.LIF(decay=1.0)}),

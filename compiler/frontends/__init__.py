@@ -16,7 +16,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.nir import load_nir
 from spikec.compiler.ir import Graph
 from spikec.compiler.semantics import Semantics
-from spikec.compiler.untyped import h5py, nir
+from spikec.compiler.untyped import nir
 
 NIR_SUFFIXES = (".nir", ".h5", ".hdf5")
 LATER_SUFFIXES = (".onnx", ".pt", ".pth", ".ckpt", ".safetensors", ".pb", ".tflite", ".keras")
@@ -102,13 +102,19 @@ def _is_file_name(text: str) -> bool:
     return os.path.isfile(text) or text.endswith((*NIR_SUFFIXES, *LATER_SUFFIXES))
 
 
+def _is_hdf5(path: Path) -> bool:
+    """Return whether a file begins as HDF5; the library itself reads it only in a process apart."""
+    with path.open("rb") as stream:
+        return stream.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
 def _load_file(name: str, semantics: Semantics | None, dt: float | None) -> Graph:
     path = Path(name)
     if path.suffix in LATER_SUFFIXES:
         raise SpikecError(
             "SPK1083", name, f"{path.suffix} files are not supported yet", "Export it to NIR"
         )
-    known = path.suffix in NIR_SUFFIXES or (os.path.isfile(name) and h5py.is_hdf5(name))
+    known = path.suffix in NIR_SUFFIXES or (os.path.isfile(name) and _is_hdf5(path))
     looks_missing = not os.path.lexists(name) and (path.suffix or os.sep in name)
     if known or looks_missing:
         return load_nir(path, semantics, dt)

@@ -1,4 +1,4 @@
-"""Reads NIR from a HDF5 file that may be hostile, or from a nir.NIRGraph.
+"""Reads NIR from a HDF5 file that may be hostile, in a process apart, or from a nir.NIRGraph.
 
 A file holds ``/version`` and ``/node``. A node is a group with its ``type`` and its fields; a
 NIRGraph has ``nodes`` and ``edges`` (n, 2) instead of fields. Sizes are known before anything is
@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from spikec.compiler.apart import Result, run_apart
 from spikec.compiler.errors import SpikecError, one_line
 from spikec.compiler.frontends.hdf5_text import TextReader
+from spikec.compiler.frontends.nir_process import packed, unpacked
 from spikec.compiler.frontends.nir_raw import (
     MAX_TEXT,
     RawNode,
@@ -28,6 +30,10 @@ from spikec.compiler.types import Array
 from spikec.compiler.untyped import h5py, nir
 
 MAX_BYTES = 2 << 30  # of all numbers as float64
+# A small file may not declare as many: trained weights hardly compress.
+SMALL_BYTES, BYTES_PER_BYTE = 128 << 20, 16
+# To read at least; more for large files.
+SECONDS, BYTES_PER_SECOND = 5, 20 << 20
 MAX_NODES = 100_000
 MAX_EDGES = 1_000_000
 
@@ -74,20 +80,17 @@ def read_nir(source: object) -> NirSource:
 def _read_file(path: Path) -> NirSource:
     if not path.is_file():
         raise SpikecError("SPK1001", str(path), "no such file", "Check the path")
-    _limit_size(str(path), path.stat().st_size)
-    if not h5py.is_hdf5(path):
-        raise SpikecError("SPK1018", str(path), "is not a HDF5 file", "Give a .nir file")
-    with path.open("rb") as stream, h5py.File(path, "r") as file:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        limits = _Limits(TextReader(stream, file))
-        version = _read_text(_dataset(file, "version", "version"), "version", limits)
-        node = _member(file, "node", "node")
-        if node is None:
-            raise missing("node")
-        root = read_root(_Group(node, limits))
-        stated = _stated(_member(node, "metadata", "metadata"), limits)
-    metadata = {"format": "nir", "version": version, "file": path.name, "sha256": digest}
-    return NirSource(root, path.stem, {k: one_line(v) for k, v in metadata.items()}, stated)
+    size = path.stat().st_size
+    allowed = min(MAX_BYTES, max(SMALL_BYTES, BYTES_PER_BYTE * size))
+    _limit_size(str(path), size, MAX_BYTES)
+    value, arrays = run_apart(
+        str(path), lambda: _read(path, allowed), SECONDS + size // BYTES_PER_SECOND, 4 * allowed
+    )
+    metadata = {"format": "nir", "version": value["version"], "file": path.name}
+    metadata["sha256"] = value["sha256"]
+    root = unpacked(value["node"], arrays)
+    shown = {k: one_line(v) for k, v in metadata.items()}
+    return NirSource(root, path.stem, shown, value["stated"])
 
 
 def _stated(metadata: Any, limits: "_Limits") -> dict[str, str]:
@@ -102,6 +105,25 @@ def _stated(metadata: Any, limits: "_Limits") -> dict[str, str]:
     return found
 
 
+def _read(path: Path, allowed: int) -> Result:
+    """Read a file in which up to ``allowed`` bytes of numbers may be declared."""
+    with readable(str(path)):
+        if not h5py.is_hdf5(path):
+            raise SpikecError("SPK1018", str(path), "is not a HDF5 file", "Give a .nir file")
+        with path.open("rb") as stream, h5py.File(path, "r") as file:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            limits = _Limits(TextReader(stream, file), allowed)
+            version = _read_text(_dataset(file, "version", "version"), "version", limits)
+            node = _member(file, "node", "node")
+            if node is None:
+                raise missing("node")
+            arrays: list[Array] = []
+            tree = packed(read_root(_Group(node, limits)), arrays)
+            stated = _stated(_member(node, "metadata", "metadata"), limits)
+            told = {"version": version, "sha256": digest, "node": tree, "stated": stated}
+            return told, arrays
+
+
 # ---------------------------------------------------------------- from HDF5
 
 
@@ -110,6 +132,7 @@ class _Limits:
     """What a file has used up, and what reads its texts."""
 
     texts: TextReader
+    allowed: int
     numbers: int = 0
     nodes: int = 0
 
@@ -124,16 +147,16 @@ class _Limits:
     def count_numbers(self, where: str, count: int) -> None:
         """Count numbers before they are read."""
         self.numbers += count
-        _limit_size(where, 8 * self.numbers)
+        _limit_size(where, 8 * self.numbers, self.allowed)
 
 
-def _limit_size(where: str, size: int) -> None:
-    if size > MAX_BYTES:
+def _limit_size(where: str, size: int, allowed: int) -> None:
+    if size > allowed:
         raise SpikecError(
             "SPK1008",
             where,
-            f"up to here the file declares {size} bytes of numbers, more than {MAX_BYTES}",
-            "Split the model",
+            f"up to here the file declares {size} bytes of numbers, more than {allowed}",
+            "Split the model, or store its numbers without compression",
         )
 
 

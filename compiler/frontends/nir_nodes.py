@@ -13,7 +13,7 @@ import numpy as np
 
 from spikec.compiler.equation import Dynamics, Neuron
 from spikec.compiler.errors import Finding, SpikecError
-from spikec.compiler.frontends.nir_raw import FIELDS, MAX_INTEGER, RawNode
+from spikec.compiler.frontends.nir_raw import FIELDS, RawNode
 from spikec.compiler.neurons.cuba_leaky_integrator import ContinuousCubaLeakyIntegrator
 from spikec.compiler.neurons.cuba_lif import ContinuousCubaLIF
 from spikec.compiler.neurons.integrate_and_fire import ContinuousIntegrateAndFire
@@ -34,6 +34,7 @@ from spikec.compiler.synapses import (
     same_padding,
 )
 from spikec.compiler.types import Array, Tensor
+from spikec.compiler.verify import MOST_ELEMENTS
 
 
 def _threshold(threshold: Array, semantics: Semantics) -> Threshold:
@@ -83,11 +84,11 @@ def translate(node: RawNode, arrives: Shape, semantics: Semantics, found: list[F
         part = _PASSIVE[node.type](node, arrives, found)
     else:
         part = _boundary(node, arrives, found)
-    if min(part.shape) < 1 or prod(part.shape) > MAX_INTEGER:
+    if min(part.shape) < 1 or prod(part.shape) > MOST_ELEMENTS:
         raise SpikecError(
             "SPK1022",
             node.name,
-            f"a signal of shape {part.shape} is empty or has more than {MAX_INTEGER} elements",
+            f"a signal of shape {part.shape} is empty or has more than {MOST_ELEMENTS} elements",
             "Correct the shape",
         )
     return part

@@ -18,6 +18,7 @@ from spikec.compiler.types import Array
 MAX_DEPTH = 16
 MAX_TEXT = 200  # characters; names have at most 128
 MAX_INTEGER = (1 << 31) - 1
+MAX_AXES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +95,13 @@ class RawNode:
         """
         values = self.numbers(name).reshape(-1)
         good = np.isfinite(values) & (np.abs(values) <= MAX_INTEGER)
-        if not bool(np.all(good & (np.trunc(values) == values))):
+        many = values.size > MAX_AXES
+        if many or not bool(np.all(good & (np.trunc(values) == values))):
+            shown = f"{values[:8].tolist()} are not integers of 32 bits"
             raise SpikecError(
                 "SPK1019",
                 f"{self.name}.{name}",
-                f"{values.tolist()[:8]} are not integers of 32 bits",
+                f"{values.size} numbers are more than {MAX_AXES} axes" if many else shown,
                 "Correct the file",
             )
         return tuple(int(v) for v in values)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
 from spikec.compiler.equation import Dynamics, Neuron
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Population, Program
@@ -42,7 +44,9 @@ class Discretize:
                     "Give --dt in seconds",
                 )
             try:
-                made.append(replace(population, neuron=_narrowed(model.discretize(dt))))
+                with np.errstate(all="ignore"):  # verify refuses what is no finite number then
+                    discrete = model.discretize(dt)
+                made.append(replace(population, neuron=_narrowed(discrete)))
             except SpikecError as error:
                 raise error.at(population.name) from None
         return replace(program, graph=replace(graph.with_nodes(made), dt=dt))

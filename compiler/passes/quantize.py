@@ -214,7 +214,7 @@ class _Quantizer:
             scale = self._source_scale(p.source)
             if scale is not None:
                 weights = scale_synapse(p.synapse, gain).weight.data
-                with np.errstate(over="ignore", invalid="ignore"):
+                with np.errstate(invalid="ignore"):
                     magnitudes.append(np.abs(weights * scale).reshape(-1))
         every = np.concatenate(magnitudes)
         _check_range(population.name, every, 2.0**-400)
@@ -464,6 +464,7 @@ def _reach(synapse: Synapse, largest: float) -> Array:
     """Return per target neuron the largest magnitude of W x + b for abs(x) <= largest."""
     low, high = (np.ldexp(b.astype(np.float64), -synapse.weight.frac) for b in synapse.sum_bounds())
     weights = np.maximum(np.abs(low), np.abs(high)) if largest == 1.0 else high - low
-    reach = np.where(weights == 0, 0.0, weights * largest)
+    with np.errstate(invalid="ignore"):  # 0 times infinity, which is not taken
+        reach = np.where(weights == 0, 0.0, weights * largest)
     bias = synapse.bias_vector()
     return reach if bias is None else reach + np.abs(bias)

@@ -8,8 +8,10 @@ import numpy as np
 
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.synapses.base import Shape, Synapse, check_bias, product
-from spikec.compiler.synapses.window import Pair, check_window, window_counts, windows
+from spikec.compiler.synapses.window import Pair, check_window, check_work, window_counts, windows
 from spikec.compiler.types import Array, Tensor
+
+GATHERED = 1 << 24  # numbers that are copied out of the image at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +66,8 @@ class Conv2d(Synapse):
                 f"kernel {tuple(kernel)} does not fit the input {self.in_shape}",
                 "Check the input shape and padding",
             )
+        largest = tuple(max(p, e) for p, e in zip(self.padding, self.extra, strict=True))
+        check_work("conv2d", self.in_shape, largest, self.out_shape, self.weight.shape[2:])
         check_bias("conv2d", self.bias, out)
 
     @property
@@ -103,13 +107,14 @@ class Conv2d(Synapse):
         batch, _, m0, m1 = image.shape[:4]
         y = np.empty((batch, out, m0, m1), dtype=np.result_type(x, self.weight.data))
         share = out // self.groups
+        rows = max(1, GATHERED // max(batch * m1 * per_group * k0 * k1, 1))
         for g in range(self.groups):
-            patch = image[:, g * per_group : (g + 1) * per_group].transpose(0, 2, 3, 1, 4, 5)
             kernel = self.weight.data[g * share : (g + 1) * share].reshape(share, -1)
-            summed = product(patch.reshape(batch * m0 * m1, -1), kernel.T)
-            y[:, g * share : (g + 1) * share] = summed.reshape(batch, m0, m1, share).transpose(
-                0, 3, 1, 2
-            )
+            for at in range(0, m0, rows):
+                part = image[:, g * per_group : (g + 1) * per_group, at : at + rows]
+                patch = part.transpose(0, 2, 3, 1, 4, 5).reshape(-1, kernel.shape[1])
+                summed = product(patch, kernel.T).reshape(batch, -1, m1, share)
+                y[:, g * share : (g + 1) * share, at : at + rows] = summed.transpose(0, 3, 1, 2)
         return y.reshape(batch, -1)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.synapses.base import Shape, Synapse, check_bias
-from spikec.compiler.synapses.window import Pair, check_window, window_counts, windows
+from spikec.compiler.synapses.window import Pair, check_window, check_work, window_counts, windows
 from spikec.compiler.types import Array, Tensor
 
 
@@ -40,6 +40,7 @@ class Pool2d(Synapse):
                 f"{self.in_shape}",
                 "Check the input shape and padding",
             )
+        check_work("pool2d", self.in_shape, self.padding, self.out_shape, self.kernel)
         check_bias("pool2d", self.bias, self.in_shape[0])
 
     @property

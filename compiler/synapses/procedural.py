@@ -26,6 +26,8 @@ GOLDEN, MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111E
 # A gap longer than the table takes a further draw; longer tables take longer to search.
 LONGEST_TABLE = 4096
 MOST_SEED = (1 << 62) - 1
+# Drawing them all takes memory and time: synapses expected, draws or pairs of cells looked at.
+MOST_SYNAPSES, MOST_TRIED, MOST_CELLS = 1 << 27, 1 << 29, 1 << 25
 
 Draws = tuple[Array, Array, Array]
 
@@ -66,12 +68,25 @@ class Procedural(Synapse):
         """Return per target neuron the sums of negative and of positive weights."""
         return self.stored().sum_bounds()
 
+    def tried(self) -> tuple[float, float]:
+        """Return the expected number of synapses, and of what is looked at to draw them."""
+        raise NotImplementedError
+
     def _check(self) -> None:
-        """Check seed, weights and bias.
+        """Check the size, seed, weights and bias.
 
         Raises:
-            SpikecError: SPK0332; SPK0301 on the bias.
+            SpikecError: SPK0820, SPK0332; SPK0301 on the bias.
         """
+        expected, tried = self.tried()
+        if expected > MOST_SYNAPSES or tried > MOST_TRIED:
+            raise SpikecError(
+                "SPK0820",
+                self.kind,
+                f"{expected:.3g} synapses in {tried:.3g} draws are more than {MOST_SYNAPSES} in "
+                f"{MOST_TRIED}",
+                "Split the model",
+            )
         table = len(self.weight.shape) <= 1 and self.weight.data.size > 0
         if not 0 <= self.seed <= MOST_SEED or not table:
             raise SpikecError(
@@ -152,6 +167,11 @@ class FixedProbability(Procedural):
         """Number of target neurons."""
         return self.targets
 
+    def tried(self) -> tuple[float, float]:
+        """Return the expected number of synapses, and of draws."""
+        pairs, chance = self.sources * self.targets, self.chance / ONE
+        return pairs * chance, self.sources + pairs * max(chance, 1 / LONGEST_TABLE)
+
     def draws(self) -> Draws:
         """Return every synapse; all sources advance together, by one synapse each."""
         table = gap_table(self.chance)
@@ -202,9 +222,9 @@ class DistanceDependent(Procedural):
         Raises:
             SpikecError: SPK0334 to SPK0336; errors of ``_check``.
         """
-        if min(self.shape) < 1 or prod(self.shape) > 1 << 31:
+        if min(self.shape) < 1 or prod(self.shape) > MOST_CELLS:
             raise SpikecError(
-                "SPK0334", self.kind, f"{self.shape} is no grid", "Give 1 to 2^31 cells"
+                "SPK0334", self.kind, f"{self.shape} is no grid", "Give 1 to 2^25 cells"
             )
         for name in ("source_cells", "target_cells", "chance"):
             array = np.array(getattr(self, name), dtype=np.int64)
@@ -298,6 +318,17 @@ class DistanceDependent(Procedural):
         found = np.full(prod(self.shape), -1, dtype=np.int32)
         found[self.target_cells] = np.arange(self.out_size)
         return found.reshape(self.shape)
+
+    def tried(self) -> tuple[float, float]:
+        """Return the expected number of synapses, and of pairs of cells that are looked at."""
+        # An offset costs a thousand sources' time by itself.
+        tried = prod(2 * r + 1 for r in self.radius()) * (self.in_size + 1000)
+        if tried > MOST_TRIED:
+            return 0.0, tried
+        a, b, c = (np.arange(-r, r + 1) ** 2 for r in self.radius())
+        squared = a[:, None, None] + b[:, None] + c
+        reached = squared[squared < self.chance.size]
+        return self.in_size * float(self.chance[reached].sum()) / ONE, tried
 
     def draws(self) -> Draws:
         """Return every synapse, by offsets of cells."""

@@ -1,5 +1,6 @@
 """Windows over images, for convolutions and pools."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,36 @@ from spikec.compiler.types import Array
 _view: Any = sliding_window_view
 
 Pair = tuple[int, int]
+
+
+# Of one projection: elements of its padded image and of all its windows, and of those times the
+# channels that go out. The largest layer of VGG-16 on 224 x 224 has 3e6, 3e7 and 2e9.
+MOST_PADDED, MOST_GATHERED, MOST_PRODUCTS = 1 << 26, 1 << 27, 1 << 32
+
+
+def check_work(kind: str, shape: Shape, padding: Shape, out: Shape, kernel: Shape) -> None:
+    """Refuse what a few numbers describe and no machine holds or computes.
+
+    Args:
+        kind: For the message.
+        shape: (channels, n0, n1) of the image.
+        padding: Zeros on both sides of each axis.
+        out: (channels, m0, m1).
+        kernel: (k0, k1).
+
+    Raises:
+        SpikecError: SPK0828.
+    """
+    padded = prod(n + 2 * p for n, p in zip(shape[1:], padding, strict=True)) * shape[0]
+    gathered = prod(out[1:]) * shape[0] * prod(kernel)
+    if padded > MOST_PADDED or gathered > MOST_GATHERED or out[0] * gathered > MOST_PRODUCTS:
+        raise SpikecError(
+            "SPK0828",
+            kind,
+            f"{padded} elements with padding, {gathered} in all windows and {out[0]} channels are "
+            f"more than {MOST_PADDED}, {MOST_GATHERED} or {MOST_PRODUCTS} products",
+            "Split the model",
+        )
 
 
 def check_window(kind: str, stride: Pair, padding: Shape, spread: Pair) -> None:
