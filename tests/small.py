@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import spikec
-from spikec.compiler.types import Bool
+from spikec.compiler.types import Bool, Float
 
 SHAPE = (2, 3)
 # For processes that import this module.
@@ -42,6 +42,11 @@ def network(
 def spiking() -> spikec.Graph:
     """Return a network that takes and sends spikes."""
     return network(recurrent=2)
+
+
+def unknown_signal() -> spikec.Graph:
+    """Return a network that takes any number."""
+    return network(signal=Float())
 
 
 def values() -> spikec.Graph:

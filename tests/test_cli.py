@@ -538,9 +538,11 @@ def test_findings_are_told_before_an_error(terminal: Terminal) -> None:
         "calibrate quantize with such data. [SPK0649]",
     ]
     line = "in: taken to carry spikes, as there is no calibration data. [SPK0653]"
-    found = terminal("check small:continuous --pipeline discretize{dt=1e-3},quantize")
+    found = terminal("check small:unknown_signal --pipeline quantize")
     assert found[0].startswith("small fits cpu")
     assert found[1] == f"{line}\n"
+    # An input that is declared to carry spikes leaves nothing to guess.
+    assert terminal("check small:continuous --pipeline discretize{dt=1e-3},quantize")[1] == ""
 
 
 # ---------------------------------------------------------------- what must not happen

@@ -177,6 +177,8 @@ class _Quantizer:
 
     def _input(self, node: Input, data: Array | None) -> Input:
         kind = self.policy.inputs
+        if isinstance(node.signal, Bool) and kind == "auto":
+            return node
         if kind == "auto" and data is None:
             message = "taken to carry spikes, as there is no calibration data"
             self.findings.append(Finding("SPK0653", node.name, message))
