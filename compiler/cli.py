@@ -138,11 +138,20 @@ def show(
         Path | None,
         typer.Option(metavar="FILE", help="Write it as a NIR file too, and tell what that lacks."),
     ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="Whose convention the NIR file is to follow, as in --semantics; else the model's.",
+        ),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
     """Print a model or a build as text."""
-    return tasks.show(tasks.Source(model, dt, semantics), equations, nir)
+    _need(nir, "--nir", {"--as": reader})
+    return tasks.show(tasks.Source(model, dt, semantics), equations, nir, reader)
 
 
 @app.command("compile")

@@ -225,7 +225,9 @@ def _share(correct: int, of: int) -> str:
 # ---------------------------------------------------------------- show
 
 
-def show(source: Source, equations: bool, nir: Path | None = None) -> Report:
+def show(
+    source: Source, equations: bool, nir: Path | None = None, reader: str | None = None
+) -> Report:
     """Print the text form of a model as loaded, or of a build; equations and a file if wanted.
 
     Raises:
@@ -261,7 +263,7 @@ def show(source: Source, equations: bool, nir: Path | None = None) -> Report:
     findings = Findings()
     findings.tell(*program.graph.findings)
     if nir is not None:
-        findings.tell(*to_nir(program, nir))
+        findings.tell(*to_nir(program, nir, reader))
         data["nir"] = str(nir)
         blocks.append(f"nir  {nir}")
     return Report(data, blocks, findings)

@@ -161,8 +161,15 @@ def is_clipped(model: Firing) -> bool:
     return model.v_min is not None and bool(np.all(model.v_min.real() == -model.threshold.real()))
 
 
-def _compare(rules: Iterable[Rules], chosen: Semantics, losses: Losses) -> None:
-    """Note what differs from the chosen convention, and where that differs from NIR's own."""
+def compare_rules(graph: Graph, chosen: Semantics, losses: Losses, usual: Semantics) -> None:
+    """Note what differs from a given convention, and where that differs from a usual one."""
+    _compare([_rules(p) for p in graph.populations], chosen, losses, usual)
+
+
+def _compare(
+    rules: Iterable[Rules], chosen: Semantics, losses: Losses, usual: Semantics = NIR
+) -> None:
+    """Note what differs from the chosen convention, and where that differs from a usual one."""
     for rule in rules:
         for field, value in rule.values.items():
             used = getattr(chosen, field)
@@ -170,7 +177,7 @@ def _compare(rules: Iterable[Rules], chosen: Semantics, losses: Losses) -> None:
                 continue
             if value != used:
                 losses.add("rule", rule.population, f"its {field} is {value}, not {used}")
-            elif value != getattr(NIR, field):
+            elif value != getattr(usual, field):
                 losses.add(field, rule.population, f"{field}={value}")
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from spikec.compiler.frontends.nir_cycles import Pair as Edge
 from spikec.compiler.frontends.nir_cycles import back_edges, edges_in_cycles
+from spikec.compiler.frontends.nir_importers import Importer
 from spikec.compiler.frontends.nir_losses import Losses, no_step, not_in_nir
 from spikec.compiler.frontends.nir_maps import (
     Image,
@@ -43,13 +44,16 @@ MAX_BASE = 100  # characters of a made-up name, of 128, before what tells it fro
 class Layout:
     """The nodes by name and the edges of a network; neurons are still missing among the nodes."""
 
-    def __init__(self, graph: Graph, feedback: int, losses: Losses) -> None:
+    def __init__(
+        self, graph: Graph, feedback: int, losses: Losses, importer: Importer | None = None
+    ) -> None:
         """Lay out a graph.
 
         Args:
             graph: The network.
             feedback: Steps by which the reader delays what closes a cycle.
             losses: Collects what gets lost.
+            importer: Who will read it, if that is known.
 
         Raises:
             SpikecError: SPK1049 when NIR has no node for a part of it, SPK1047 on a delay of steps
@@ -60,6 +64,7 @@ class Layout:
         # Synapses with delays of their own are as many maps as there are delays.
         split = tuple(q for p in graph.projections for q in p.by_delay())
         self.graph, self.losses = replace(graph, projections=split), losses
+        self.averages = importer is None or "AvgPool2d" in importer.reads
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
         self.taken = {i.name for i in graph.inputs} | {p.name for p in graph.populations}
@@ -181,7 +186,7 @@ class Layout:
         bias = None if synapse.bias is None else synapse.bias.real()
         if isinstance(synapse, Image):
             if shape == synapse.in_shape:
-                return image_nodes(str(p), synapse, bias)
+                return image_nodes(str(p), synapse, bias, self.averages)
             raise not_in_nir(
                 str(p),
                 f"its {synapse.kind} takes an image of {synapse.in_shape} but in NIR {shape} "

@@ -34,6 +34,9 @@ LOST: Mapping[str, str] = {
     "shape": "a population's shape that its inputs do not have: NIR can flatten, not fold",
     "name": "an output that has the name of another node",
     "order": "the order in which several connections into one population are added up",
+    "step": "the length of a step, where a named convention has one of its own",
+    "hop": "a connection without the delay that every one has under a named convention",
+    "gain": "an input gain other than 1 of what does not spike, under a named convention of gain 1",
     "rounding": "numbers whose inverse is not exact: they come back a few units in the last place "
     "off",
 }

@@ -50,10 +50,19 @@ def scale(synapse: OneToOne, shape: Shape) -> Node:
     return Node("Scale", {"scale": factor.reshape(shape)})
 
 
-def image_nodes(where: str, synapse: Image, bias: Array | None) -> list[Node]:
-    """Return a convolution, or a pooling and what weights and biases of its windows do."""
+def image_nodes(
+    where: str, synapse: Image, bias: Array | None, averages: bool = True
+) -> list[Node]:
+    """Return a convolution, or a pooling and what weights and biases of its windows do.
+
+    Args:
+        where: The projection.
+        synapse: Its map.
+        bias: One number per output channel, or None.
+        averages: Whether there may be an AvgPool2d.
+    """
     if isinstance(synapse, Pool2d):
-        return _pooling(where, synapse, bias)
+        return _pooling(where, synapse, bias, averages)
     return [_convolution(where, synapse, bias)]
 
 
@@ -94,11 +103,11 @@ def _padded(where: str, conv: Conv2d, weight: Array) -> tuple[Array, str | tuple
     return wider, tuple(p + e for p, e in zip(conv.padding, conv.extra, strict=True))
 
 
-def _pooling(where: str, pool: Pool2d, bias: Array | None) -> list[Node]:
+def _pooling(where: str, pool: Pool2d, bias: Array | None, averages: bool) -> list[Node]:
     """Return a pooling; its other weights, and biases, are a convolution of 1 x 1 behind it."""
     weight, window = float(pool.weight.real()), 1.0 / prod(pool.kernel)
     fields = {"kernel_size": pool.kernel, "stride": pool.stride, "padding": pool.padding}
-    if bias is None and weight in (1.0, window):
+    if bias is None and (weight == 1.0 or (weight == window and averages)):
         return [Node("AvgPool2d" if weight != 1.0 else "SumPool2d", fields)]
     channels, m0, m1 = pool.out_shape
     each = Tensor.floats(np.full((channels, 1, 1, 1), weight))

@@ -16,10 +16,12 @@ from spikec.compiler.disk import whole_file
 from spikec.compiler.errors import Finding
 from spikec.compiler.frontends.nir_convention import convention
 from spikec.compiler.frontends.nir_file import SEMANTICS, STEP
+from spikec.compiler.frontends.nir_importers import IMPORTERS, Importer
 from spikec.compiler.frontends.nir_inverse import INVERTIBLE, continuous
 from spikec.compiler.frontends.nir_layout import Layout
 from spikec.compiler.frontends.nir_losses import Losses, no_step, not_in_nir
 from spikec.compiler.frontends.nir_maps import Node, shape_is_wrong_in_nir
+from spikec.compiler.frontends.nir_named import named
 from spikec.compiler.frontends.nir_raw import FIELDS
 from spikec.compiler.ir import Graph, Input, Population, Program
 from spikec.compiler.neurons.cuba_leaky_integrator import ContinuousCubaLeakyIntegrator
@@ -47,41 +49,63 @@ TYPES: Mapping[type, str] = {
 }
 
 
-def to_nir(network: Graph | Program, path: str | Path) -> tuple[Finding, ...]:
+def to_nir(
+    network: Graph | Program, path: str | Path, semantics: str | Semantics | None = None
+) -> tuple[Finding, ...]:
     """Write a network as a NIR file, in one step; the same network gives the same bytes.
 
     Args:
         network: A graph, or a program of any stage.
         path: The file, which is replaced if there is one.
+        semantics: The convention of whoever will read it, as in ``snntorch`` or
+            ``norse{reset=subtract}``; None for the one that the network keeps.
 
     Returns:
         What the file does not hold, as in docs/nir.md; the file's metadata say the same.
 
     Raises:
         SpikecError: SPK1049 on what NIR cannot hold at all, SPK1046 on a partly continuous
-            network, SPK1047 without a step, SPK0801 or SPK0802 when it cannot be written.
+            network, SPK1047 or SPK0631 without a step, SPK04xx on the semantics, SPK0801 or SPK0802
+            when it cannot be written.
     """
     program = network if isinstance(network, Program) else Program(network)
     verify(program)
     losses = Losses()
-    semantics = convention(program.graph, losses)
-    layout = Layout(program.graph, semantics.feedback_delay, losses)
+    graph, chosen, importer = _meaning(program.graph, semantics, losses)
+    # A hop that the reader adds to all connections is a part of what it adds to a cycle.
+    feedback = max(chosen.feedback_delay - chosen.hop_delay, 0)
+    layout = Layout(graph, feedback, losses, importer)
     nodes = dict(layout.nodes)
-    for population in program.graph.populations:
+    for population in graph.populations:
         if population.name not in layout.relays:
             shape = layout.shapes[population.name]
-            nodes[population.name] = _neurons(program.graph, population, shape, semantics, losses)
+            nodes[population.name] = _neurons(graph, population, shape, chosen, losses, importer)
     _note_program(program, losses)
-    findings = (*losses.findings(), *_untypable(nodes))
-    stated = {SEMANTICS: str(semantics)}
-    if program.graph.dt is not None:
-        stated[STEP] = repr(float(program.graph.dt))
+    edges = layout.edges
+    unread: tuple[Finding, ...] = ()
+    if importer is not None:
+        nodes, edges = importer.adapted(nodes, edges)
+        unread = importer.unread(nodes, edges, chosen)
+    findings = (*losses.findings(), *_untypable(nodes), *unread)
+    stated = {SEMANTICS: str(chosen)}
+    if graph.dt is not None:
+        stated[STEP] = repr(float(graph.dt))
     if findings:
         stated[FINDINGS] = "\n".join(map(str, findings))
-    image = _image(nodes, layout.edges, stated)
+    image = _image(nodes, edges, stated)
     with whole_file(Path(path)) as temporary:
         temporary.write_bytes(image)
     return findings
+
+
+def _meaning(
+    graph: Graph, semantics: str | Semantics | None, losses: Losses
+) -> tuple[Graph, Semantics, Importer | None]:
+    """Return the network that the file is to hold, its convention, and who will read it."""
+    if semantics is None:
+        return graph, convention(graph, losses), None
+    chosen = Semantics.parse(semantics) if isinstance(semantics, str) else semantics
+    return named(graph, chosen, losses), chosen, IMPORTERS.get(chosen.name)
 
 
 # ---------------------------------------------------------------- neurons
@@ -93,6 +117,7 @@ def _neurons(
     shape: tuple[int, ...],
     semantics: Semantics,
     losses: Losses,
+    importer: Importer | None,
 ) -> Node:
     """Return the node of a population.
 
@@ -103,7 +128,7 @@ def _neurons(
     if isinstance(model, INVERTIBLE):
         if graph.dt is None:
             raise no_step(population.name, f"its {model.kind} is per step")
-        model = continuous(population, model, semantics, graph.dt, losses)
+        model = continuous(population, model, semantics, graph.dt, losses, importer)
     kind = TYPES.get(model.__class__)
     if kind is None:
         raise not_in_nir(
