@@ -98,6 +98,21 @@ LOSSES: dict[str, Any] = {
     "order": ordered,
     "rounding": lambda: one(spikec.LIF(decay=0.3), metadata={"semantics": "norse"}),
 }
+# Lost under the convention that is named, of these networks.
+NAMED: dict[str, Any] = {
+    "step": ("snntorch", lambda: one(KINDS["LIF"])),
+    "hop": ("lava", lambda: one(KINDS["LIF"])),
+    "gain": ("sinabs", lambda: one(spikec.LeakyIntegrator(decay=0.5, gain=2.0))),
+}
+
+
+@pytest.mark.parametrize("key", NAMED)
+def test_losses_under_a_named_convention(tmp_path: Path, key: str) -> None:
+    """They are told, and are none where nothing is named."""
+    semantics, made = NAMED[key]
+    told = [str(f) for f in spikec.to_nir(made(), tmp_path / "out.nir", semantics)]
+    assert key in losses(told)
+    assert key not in losses([str(f) for f in spikec.to_nir(made(), tmp_path / "out.nir")])
 
 
 @pytest.mark.parametrize("key", LOSSES)
@@ -123,7 +138,7 @@ def lines_of(graph: spikec.Graph) -> list[list[Any]]:
 
 def test_the_losses_are_all_there_are() -> None:
     """Each key of the tables has its case above, and each its row in docs/nir.md."""
-    assert set(LOSSES) == set(CONVENTION) | set(LOST)
+    assert set(LOSSES) | set(NAMED) == set(CONVENTION) | set(LOST)
     for key, text in {**CONVENTION, **LOST}.items():
         assert f"| {key} | {text} |" in DOCUMENT, key
     rows = [line for line in DOCUMENT.splitlines() if line.startswith("| ") and " | " in line]

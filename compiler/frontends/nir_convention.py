@@ -175,6 +175,9 @@ def _compare(
             used = getattr(chosen, field)
             if field == "reset" and (value, used) == ("value", "zero"):
                 continue
+            # From a current of 0 on both are the same.
+            if field == "current_phase" and "old" not in (value, used):
+                continue
             if value != used:
                 losses.add("rule", rule.population, f"its {field} is {value}, not {used}")
             elif value != getattr(usual, field):

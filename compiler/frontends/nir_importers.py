@@ -3,29 +3,38 @@
 A file under a convention that is named after a framework is written so that its importer can read
 it: where there are two ways to say the same, the one that it knows. What it does not read, or reads
 as something else, is a finding. docs/interop.md shows what each makes of a list of networks;
-tests/test_interop.py holds it to the installed libraries.
+tests/test_interop.py holds both to the installed libraries.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 
 from spikec.compiler.errors import Finding
 from spikec.compiler.frontends.nir_maps import Node
+from spikec.compiler.frontends.nir_order import Edge, depth_first, when_ready
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.types import Array
 
 Nodes = Mapping[str, Node]
-Edges = Sequence[tuple[str, str]]
 
 MAX_DIAGONAL = 4096  # elements of a Scale that is written as a matrix
+SHOWN = 5
 SPIKING = ("LIF", "CubaLIF")
-DENSE = ("Linear", "Affine")
-# Passes on what arrives, whatever its shape; every importer knows it.
-IDENTITY = {"start_dim": 0, "end_dim": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The nodes of one connection, its ends included.
+
+    Attributes:
+        names: In order.
+        late: Whether it is meant to deliver what was sent in the step before.
+    """
+
+    names: tuple[str, ...]
+    late: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,85 +46,100 @@ class Importer:
         reads: Node types, beside Input and Output.
         reads_if: Whether an IF stays one.
         fixed_r: Whether r of IF and LIF is taken as 1.
-        loops_by_name: Whether a dense loop of one population is wired wrongly when it is found.
-        notes: By what a node is, what becomes of it.
+        mends_loops: Whether it wires a matrix from neurons back to themselves in another way, and
+            wrongly, unless something is between.
+        order: Of names and edges, returns the nodes as they are evaluated, each once; None where
+            it never ends.
+        notes: Returns what it makes of neurons, by text, with the names.
     """
 
     library: str
     reads: frozenset[str]
     reads_if: bool
     fixed_r: bool
-    loops_by_name: bool
-    notes: "Callable[[Nodes, Semantics], Mapping[str, list[str]]]"
+    mends_loops: bool
+    order: Callable[[Nodes, Sequence[Edge]], list[str] | None]
+    notes: Callable[[Nodes, Semantics], Mapping[str, list[str]]]
 
-    def adapted(self, nodes: Nodes, edges: Edges) -> tuple[dict[str, Node], list[tuple[str, str]]]:
-        """Return the same network in nodes that the importer knows, as far as there are any."""
-        made = {name: self._known(node, edges, name) for name, node in nodes.items()}
-        wired = list(edges)
-        if self.loops_by_name:
-            for name, matrix in _loops(made, edges):
-                between = _free(f"{matrix}_loop", made)
-                made[between] = Node("Flatten", {**IDENTITY, "input_type": _size(made[name])})
-                wired.remove((name, matrix))
-                wired += [(name, between), (between, matrix)]
-        return made, wired
-
-    def _known(self, node: Node, edges: Edges, name: str) -> Node:
+    def known(self, node: Node) -> Node:
+        """Return the same node as one that the importer knows, if there is one."""
         if node.type == "Delay" and not np.any(node.fields["delay"]):
-            return _identity(node.fields["delay"])
-        if node.type == "Scale" and "Scale" not in self.reads:
+            return identity(node.fields["delay"].shape)
+        if node.type == "Scale":
             scale: Array = node.fields["scale"]
             if bool(np.all(scale == 1.0)):
-                return _identity(scale)
+                return identity(scale.shape)
             if scale.ndim == 1 and scale.size <= MAX_DIAGONAL:
                 return Node("Linear", {"weight": np.diag(scale)})
-        return node
+        return _ungrouped(node) if node.type in ("Conv1d", "Conv2d") else node
 
-    def unread(self, nodes: Nodes, edges: Edges, semantics: Semantics) -> tuple[Finding, ...]:
+    def unread(
+        self, nodes: Nodes, edges: Sequence[Edge], rows: Sequence[Row], semantics: Semantics
+    ) -> tuple[Finding, ...]:
         """Return a finding for everything that the importer does not read as it is meant."""
         found: dict[str, list[str]] = {}
         for name, node in nodes.items():
             if node.type not in self.reads | {"Input", "Output"}:
                 found.setdefault(f"has no {node.type}", []).append(name)
-        found |= _ports(nodes)
+        # What is missing, or not used, would shift the order too.
+        found |= _ports(nodes) or ({} if found else self._misplaced(nodes, edges, rows))
         found |= self.notes(nodes, semantics)
         return tuple(
-            Finding("SPK1460", ", ".join(names[:5]) + ", ..." * (len(names) > 5), text)
-            for text, names in ((f"{self.library} {what}", names) for what, names in found.items())
+            Finding(
+                "SPK1460",
+                ", ".join(names[:SHOWN]) + ", ..." * (len(names) > SHOWN),
+                f"the NIR importer of {self.library} {what}",
+            )
+            for what, names in found.items()
+            if names
         )
 
+    def _misplaced(
+        self, nodes: Nodes, edges: Sequence[Edge], rows: Sequence[Row]
+    ) -> dict[str, list[str]]:
+        """Return the connections that deliver a step too late, or too early."""
+        order = self.order(nodes, edges)
+        if order is None:
+            return {"never ends": ["node"]}
+        place = {name: k for k, name in enumerate(order)}
+        found: dict[str, list[str]] = {}
+        for row in rows:
+            pairs = zip(row.names, row.names[1:], strict=False)
+            late = sum(place.get(a, 0) >= place.get(b, 0) for a, b in pairs)
+            if late != row.late:
+                text = f"delivers this {'a step late' if late else 'at once, not a step later'}"
+                found.setdefault(text, []).append(f"{row.names[0]} -> {row.names[-1]}")
+        return found
 
-def _identity(values: Array) -> Node:
-    return Node("Flatten", {**IDENTITY, "input_type": values.shape})
+
+def identity(shape: tuple[int, ...]) -> Node:
+    """Return what passes a signal on, whatever its shape, and every importer knows."""
+    return Node("Flatten", {"start_dim": 0, "end_dim": 0, "input_type": shape})
 
 
-def _size(node: Node) -> tuple[int, ...]:
-    shape: tuple[int, ...] = node.fields["v_threshold"].shape
-    return shape
-
-
-def _free(wanted: str, nodes: Nodes) -> str:
-    return wanted if wanted not in nodes else _free(f"{wanted}_", nodes)
-
-
-def _loops(nodes: Nodes, edges: Edges) -> list[tuple[str, str]]:
-    """Return neurons and the matrix over which alone they feed back to themselves."""
-    both = set(edges)
-    return sorted(
-        (a, b)
-        for a, b in both
-        if nodes[a].type in SPIKING and nodes[b].type in DENSE and (b, a) in both
-    )
+def _ungrouped(node: Node) -> Node:
+    """Return a convolution without groups: with weights of zero between them."""
+    groups, weight = int(node.fields["groups"]), node.fields["weight"]
+    if groups == 1:
+        return node
+    out, each = weight.shape[0] // groups, weight.shape[1]
+    full = np.zeros((weight.shape[0], each * groups, *weight.shape[2:]))
+    for k in range(groups):
+        full[k * out : (k + 1) * out, k * each : (k + 1) * each] = weight[k * out : (k + 1) * out]
+    return Node(node.type, {**node.fields, "weight": full, "groups": 1})
 
 
 def _ports(nodes: Nodes) -> dict[str, list[str]]:
-    """Return Inputs and Outputs where there are several, of which importers take one."""
+    """Return Inputs and Outputs where there are several."""
     found: dict[str, list[str]] = {}
     for kind in ("Input", "Output"):
         names = [name for name, node in nodes.items() if node.type == kind]
         if len(names) > 1:
             found[f"takes one {kind}"] = names
     return found
+
+
+# ---------------------------------------------------------------- the libraries
 
 
 def _where(nodes: Nodes, kinds: Sequence[str], test: Callable[[Node], bool]) -> list[str]:
@@ -126,36 +150,58 @@ def _varies(values: Array) -> bool:
     return bool(np.any(values != values.flat[0]))
 
 
+def _leaks_elsewhere(node: Node) -> bool:
+    return bool(np.any(node.fields["v_leak"]))
+
+
 def _snntorch(nodes: Nodes, _semantics: Semantics) -> dict[str, list[str]]:
-    """snntorch/import_nir.py: asserts on leak and threshold."""
-    found = {
-        "refuses a leak to other than 0": _where(
-            nodes, SPIKING, lambda n: bool(np.any(n.fields["v_leak"]))
-        ),
-        "refuses thresholds that differ between neurons": _where(
-            nodes, SPIKING, lambda n: _varies(n.fields["v_threshold"])
-        ),
+    """Return what the assertions of snntorch/import_nir.py refuse."""
+    varied = _where(nodes, SPIKING, lambda n: _varies(n.fields["v_threshold"]))
+    return {
+        "refuses a leak to other than 0": _where(nodes, SPIKING, _leaks_elsewhere),
+        "refuses thresholds that differ between neurons": varied,
     }
-    return {what: names for what, names in found.items() if names}
 
 
 def _norse(nodes: Nodes, semantics: Semantics) -> dict[str, list[str]]:
-    """norse/torch/utils/import_nir.py: ignores r and v_reset, and begins at v_leak."""
+    """Return what norse/torch/utils/import_nir.py ignores, and where its cells begin."""
     firing = (*SPIKING, "IF")
     found = {
-        "begins at the leak, and a CubaLIF's current leaks to it too": _where(
-            nodes, SPIKING, lambda n: bool(np.any(n.fields["v_leak"]))
+        "begins at the leak, and lets a current leak to it": _where(
+            nodes, SPIKING, _leaks_elsewhere
         ),
         "resets to 0": _where(nodes, firing, lambda n: bool(np.any(n.fields["v_reset"]))),
     }
-    if (semantics.synapse_gain, semantics.current_phase) != ("held", "new"):
-        text = "reads a CubaLIF as norse{synapse_gain=held,current_phase=new}"
-        found[text] = _where(nodes, ("CubaLIF",), lambda n: True)
-    return {what: names for what, names in found.items() if names}
+    if semantics.reset == "subtract":
+        found["subtracts in a CubaLIF only"] = _where(nodes, ("IF", "LIF"), lambda _: True)
+    if semantics.synapse_gain != "held" or semantics.current_phase == "old":
+        text = "reads a CubaLIF as norse{synapse_gain=held}"
+        found[text] = _where(nodes, ("CubaLIF",), lambda _: True)
+    return found
 
 
 _BOTH = frozenset({"Linear", "Affine", "Conv2d", "Flatten", "LIF", "CubaLIF", "SumPool2d"})
 IMPORTERS: Mapping[str, Importer] = {
-    "snntorch": Importer("snntorch 1.0.0", _BOTH | {"AvgPool2d", "Conv1d"}, False, False, True, _snntorch),
-    "norse": Importer("norse 1.1.0", _BOTH | {"IF"}, True, True, False, _norse),
+    "snntorch": Importer(
+        library="snnTorch 1.0.0",
+        reads=_BOTH | {"AvgPool2d", "Conv1d"},
+        reads_if=False,
+        fixed_r=False,
+        mends_loops=True,
+        order=lambda nodes, edges: when_ready(_types(nodes), edges),
+        notes=_snntorch,
+    ),
+    "norse": Importer(
+        library="Norse 1.1.0",
+        reads=_BOTH | {"IF"},
+        reads_if=True,
+        fixed_r=True,
+        mends_loops=False,
+        order=lambda nodes, edges: depth_first(_types(nodes), edges),
+        notes=_norse,
+    ),
 }
+
+
+def _types(nodes: Nodes) -> dict[str, str]:
+    return {name: nodes[name].type for name in sorted(nodes)}

@@ -18,7 +18,7 @@ import numpy as np
 
 from spikec.compiler.frontends.nir_cycles import Pair as Edge
 from spikec.compiler.frontends.nir_cycles import back_edges, edges_in_cycles
-from spikec.compiler.frontends.nir_importers import Importer
+from spikec.compiler.frontends.nir_importers import Importer, Row, identity
 from spikec.compiler.frontends.nir_losses import Losses, no_step, not_in_nir
 from spikec.compiler.frontends.nir_maps import (
     Image,
@@ -64,7 +64,8 @@ class Layout:
         # Synapses with delays of their own are as many maps as there are delays.
         split = tuple(q for p in graph.projections for q in p.by_delay())
         self.graph, self.losses = replace(graph, projections=split), losses
-        self.averages = importer is None or "AvgPool2d" in importer.reads
+        self.importer = importer
+        self.rows: list[Row] = []
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
         self.taken = {i.name for i in graph.inputs} | {p.name for p in graph.populations}
@@ -82,7 +83,9 @@ class Layout:
         rows = [(p, self._row(p, 0 if id(p) in implied else p.delay)) for p in split]
         self.entry = {p.source: row[0] for p, row in rows if p.source in self.skipped}
         self._boundaries()
-        self._connect(rows)
+        self._connect(rows, implied)
+        if importer is not None:
+            self.nodes = {name: importer.known(node) for name, node in self.nodes.items()}
         self._note_order()
 
     # ------------------------------------------------------------ relays
@@ -157,6 +160,8 @@ class Layout:
         if not (isinstance(p.synapse, Image) or is_scale(p.synapse)):
             row += self._flatten(base, shape, (prod(shape),))
             shape = (prod(shape),)
+        if p.source == p.target and self.importer is not None and self.importer.mends_loops:
+            row.append(self._add(f"{base}_loop", identity(shape)))
         row += self._map(p, shape, base)
         shape = delivered(p.synapse, shape)
         if delay and behind:
@@ -186,7 +191,7 @@ class Layout:
         bias = None if synapse.bias is None else synapse.bias.real()
         if isinstance(synapse, Image):
             if shape == synapse.in_shape:
-                return image_nodes(str(p), synapse, bias, self.averages)
+                return image_nodes(str(p), synapse, bias, None if self.importer is None else self.importer.reads)
             raise not_in_nir(
                 str(p),
                 f"its {synapse.kind} takes an image of {synapse.in_shape} but in NIR {shape} "
@@ -264,12 +269,13 @@ class Layout:
             if p.name not in self.relays and self.shapes[p.name] != p.shape:
                 self.losses.add("shape", p.name, f"{p.shape} is written as {self.shapes[p.name]}")
 
-    def _connect(self, rows: list[tuple[Projection, list[str]]]) -> None:
+    def _connect(self, rows: list[tuple[Projection, list[str]]], late: set[int]) -> None:
         for p, row in rows:
             target = self.entry.get(p.target, p.target)
             ends = [] if p.target in self.mapped else [target]
             names = [*([] if p.source in self.skipped else [p.source]), *row, *ends]
             self.edges += pairwise(names)
+            self.rows.append(Row(tuple(names), id(p) in late))
         for o in self.graph.outputs:
             if o.source not in self.skipped:
                 self.edges.append((o.source, self.outputs[o.name]))

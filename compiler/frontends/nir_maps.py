@@ -1,6 +1,6 @@
 """Linear maps as NIR nodes: matrices, scales, convolutions, pools."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -51,7 +51,7 @@ def scale(synapse: OneToOne, shape: Shape) -> Node:
 
 
 def image_nodes(
-    where: str, synapse: Image, bias: Array | None, averages: bool = True
+    where: str, synapse: Image, bias: Array | None, reads: Collection[str] | None = None
 ) -> list[Node]:
     """Return a convolution, or a pooling and what weights and biases of its windows do.
 
@@ -59,10 +59,11 @@ def image_nodes(
         where: The projection.
         synapse: Its map.
         bias: One number per output channel, or None.
-        averages: Whether there may be an AvgPool2d.
+        reads: Node types that whoever reads it knows, if that is known; an importer that knows a
+            SumPool2d takes no padding of it.
     """
     if isinstance(synapse, Pool2d):
-        return _pooling(where, synapse, bias, averages)
+        return _pooling(where, synapse, bias, reads)
     return [_convolution(where, synapse, bias)]
 
 
@@ -103,16 +104,31 @@ def _padded(where: str, conv: Conv2d, weight: Array) -> tuple[Array, str | tuple
     return wider, tuple(p + e for p, e in zip(conv.padding, conv.extra, strict=True))
 
 
-def _pooling(where: str, pool: Pool2d, bias: Array | None, averages: bool) -> list[Node]:
-    """Return a pooling; its other weights, and biases, are a convolution of 1 x 1 behind it."""
+def _pooling(
+    where: str, pool: Pool2d, bias: Array | None, reads: Collection[str] | None
+) -> list[Node]:
+    """Return a pooling; its other weights, and biases, are a convolution of 1 x 1 behind it.
+
+    For an importer that does not know it, it is one convolution.
+    """
     weight, window = float(pool.weight.real()), 1.0 / prod(pool.kernel)
+    kinds = {window: "AvgPool2d", 1.0: "SumPool2d"}
+    kind = kinds.get(weight, "") if bias is None else ""
+    if reads is not None and (kind not in reads or (kind == "SumPool2d" and any(pool.padding))):
+        return [_convolution(where, _as_convolution(pool), bias)]
     fields = {"kernel_size": pool.kernel, "stride": pool.stride, "padding": pool.padding}
-    if bias is None and (weight == 1.0 or (weight == window and averages)):
-        return [Node("AvgPool2d" if weight != 1.0 else "SumPool2d", fields)]
+    if kind:
+        return [Node(kind, fields)]
     channels, m0, m1 = pool.out_shape
     each = Tensor.floats(np.full((channels, 1, 1, 1), weight))
     conv = Conv2d((channels, m0, m1), each, groups=channels)
     return [Node("SumPool2d", fields), _convolution(where, conv, bias)]
+
+
+def _as_convolution(pool: Pool2d) -> Conv2d:
+    channels = pool.in_shape[0]
+    weight = Tensor.floats(np.full((channels, 1, *pool.kernel), float(pool.weight.real())))
+    return Conv2d(pool.in_shape, weight, None, pool.stride, pool.padding, groups=channels)
 
 
 def shape_is_wrong_in_nir(node: Node) -> bool:

@@ -81,18 +81,16 @@ def to_nir(
             shape = layout.shapes[population.name]
             nodes[population.name] = _neurons(graph, population, shape, chosen, losses, importer)
     _note_program(program, losses)
-    edges = layout.edges
     unread: tuple[Finding, ...] = ()
     if importer is not None:
-        nodes, edges = importer.adapted(nodes, edges)
-        unread = importer.unread(nodes, edges, chosen)
+        unread = importer.unread(nodes, layout.edges, layout.rows, chosen)
     findings = (*losses.findings(), *_untypable(nodes), *unread)
     stated = {SEMANTICS: str(chosen)}
     if graph.dt is not None:
         stated[STEP] = repr(float(graph.dt))
     if findings:
         stated[FINDINGS] = "\n".join(map(str, findings))
-    image = _image(nodes, edges, stated)
+    image = _image(nodes, layout.edges, stated)
     with whole_file(Path(path)) as temporary:
         temporary.write_bytes(image)
     return findings
