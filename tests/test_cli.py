@@ -104,6 +104,12 @@ def test_show_writes_nir(terminal: Terminal) -> None:
     assert shown["nir"] == "build.nir"
     assert {f["code"] for f in shown["findings"]} >= {"SPK1045"}
     assert terminal.json("show build.nir")["text"].startswith("spikec 1\n")
+    shown = terminal.json("show digits --nir named.nir --as snntorch{dt=0.002}")
+    assert "snntorch{dt=0.002}" in terminal.json("show named.nir")["text"]
+    _, err = terminal("show digits --as snntorch", 2)
+    assert "it has no effect without --nir" in err
+    _, err = terminal("show digits --nir named.nir --as snn", 1)
+    assert "[SPK0401]" in err
     _, err = terminal("show small:continuous --dt 1e-3 --nir out.nir", 1)
     assert "[SPK1082]" in err
     _, err = terminal("show digits --nir build", 1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from spikec.compiler.errors import Finding
 from spikec.compiler.frontends.nir_maps import Node
-from spikec.compiler.frontends.nir_order import Edge, depth_first, when_ready
+from spikec.compiler.frontends.nir_order import Edge, depth_first, outputs_last, when_ready
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.types import Array
 
@@ -36,6 +36,10 @@ class Row:
     names: tuple[str, ...]
     late: bool
 
+    def __str__(self) -> str:
+        """Return the two ends."""
+        return f"{self.names[0]} -> {self.names[-1]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Importer:
@@ -48,6 +52,7 @@ class Importer:
         fixed_r: Whether r of IF and LIF is taken as 1.
         mends_loops: Whether it wires a matrix from neurons back to themselves in another way, and
             wrongly, unless something is between.
+        returns_last: Whether it returns what the last node sends, Output or not.
         order: Of names and edges, returns the nodes as they are evaluated, each once; None where
             it never ends.
         notes: Returns what it makes of neurons, by text, with the names.
@@ -58,6 +63,7 @@ class Importer:
     reads_if: bool
     fixed_r: bool
     mends_loops: bool
+    returns_last: bool
     order: Callable[[Nodes, Sequence[Edge]], list[str] | None]
     notes: Callable[[Nodes, Semantics], Mapping[str, list[str]]]
 
@@ -72,6 +78,10 @@ class Importer:
             if scale.ndim == 1 and scale.size <= MAX_DIAGONAL:
                 return Node("Linear", {"weight": np.diag(scale)})
         return _ungrouped(node) if node.type in ("Conv1d", "Conv2d") else node
+
+    def ordered(self, nodes: Nodes, edges: Sequence[Edge]) -> list[Edge]:
+        """Return the edges in the order that suits the importer best; NIR gives it no meaning."""
+        return outputs_last(_types(nodes), edges) if self.returns_last else sorted(edges)
 
     def unread(
         self, nodes: Nodes, edges: Sequence[Edge], rows: Sequence[Row], semantics: Semantics
@@ -103,12 +113,16 @@ class Importer:
             return {"never ends": ["node"]}
         place = {name: k for k, name in enumerate(order)}
         found: dict[str, list[str]] = {}
+        if self.returns_last and nodes[order[-1]].type != "Output":
+            found["returns what this sends"] = [order[-1]]
         for row in rows:
             pairs = zip(row.names, row.names[1:], strict=False)
             late = sum(place.get(a, 0) >= place.get(b, 0) for a, b in pairs)
+            if row.late and any(np.any(nodes[n].fields.get("bias", 0)) for n in row.names):
+                found.setdefault("delivers no bias in the first step", []).append(str(row))
             if late != row.late:
                 text = f"delivers this {'a step late' if late else 'at once, not a step later'}"
-                found.setdefault(text, []).append(f"{row.names[0]} -> {row.names[-1]}")
+                found.setdefault(text, []).append(str(row))
         return found
 
 
@@ -188,6 +202,7 @@ IMPORTERS: Mapping[str, Importer] = {
         reads_if=False,
         fixed_r=False,
         mends_loops=True,
+        returns_last=False,
         order=lambda nodes, edges: when_ready(_types(nodes), edges),
         notes=_snntorch,
     ),
@@ -197,6 +212,7 @@ IMPORTERS: Mapping[str, Importer] = {
         reads_if=True,
         fixed_r=True,
         mends_loops=False,
+        returns_last=True,
         order=lambda nodes, edges: depth_first(_types(nodes), edges),
         notes=_norse,
     ),

@@ -4,8 +4,8 @@ tau = dt / (1 - decay) or -dt / ln(decay), r = gain / (1 - decay), v_leak = offs
 floating point none of these is exact by itself, but several numbers next to each other often lead
 to the same decay: the one is taken that ``discretize`` turns into the number we started from.
 
-Where a convention fixes the input gain, a spiking membrane is written in another unit: v, threshold,
-reset and offset times one factor spike in the same steps.
+Where a convention fixes the input gain, a spiking membrane is written in another unit: v,
+threshold, reset and offset times one factor spike in the same steps.
 """
 
 from collections.abc import Callable
@@ -110,7 +110,9 @@ class _Inverse:
             unit = self._unit(np.ones(self.population.size))
             if isinstance(self.model, Firing) and self.importer and not self.importer.reads_if:
                 return self._endless(), unit
-            return {"r": self._gain(gain * unit / self.dt, gain * unit, lambda r: r * self.dt)}, unit
+            return {
+                "r": self._gain(gain * unit / self.dt, gain * unit, lambda r: r * self.dt)
+            }, unit
         tau, leak = self._tau("decay")
         unit = self._unit(leak)
         wanted = self.old["offset"] * unit
@@ -141,7 +143,7 @@ class _Inverse:
                 "to the threshold",
                 "Move the gain into the weights",
             )
-        return wanted / gain
+        return np.asarray(wanted / gain)
 
     def _endless(self) -> dict[str, Array]:
         """Return a LIF whose decay is one in float32, of gain one."""

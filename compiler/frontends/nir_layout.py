@@ -191,7 +191,9 @@ class Layout:
         bias = None if synapse.bias is None else synapse.bias.real()
         if isinstance(synapse, Image):
             if shape == synapse.in_shape:
-                return image_nodes(str(p), synapse, bias, None if self.importer is None else self.importer.reads)
+                return image_nodes(
+                    str(p), synapse, bias, None if self.importer is None else self.importer.reads
+                )
             raise not_in_nir(
                 str(p),
                 f"its {synapse.kind} takes an image of {synapse.in_shape} but in NIR {shape} "

@@ -34,7 +34,7 @@ def named(graph: Graph, chosen: Semantics, losses: Losses) -> Graph:
     """
     if any(isinstance(p.neuron, Dynamics) for p in graph.populations):
         graph = Discretize().run(Program(graph), Context()).graph
-    compare_rules(graph, chosen, losses, PRESETS[chosen.name])
+    compare_rules(graph, chosen, losses, PRESETS.get(chosen.name, PRESETS["nir"]))
     for population in graph.populations:
         _note(population, chosen, losses)
     graph = _without_hops(graph, chosen, losses)

@@ -13,6 +13,19 @@ Edge = tuple[str, str]
 Types = Mapping[str, str]
 
 
+def outputs_last(types: Types, edges: Sequence[Edge]) -> list[Edge]:
+    """Return the edges so that, depth first, an Output is reached as late as can be.
+
+    Args:
+        types: Type of each node.
+        edges: In any order.
+    """
+    back = nx.DiGraph((b, a) for a, b in edges)
+    outputs = [name for name, kind in types.items() if kind == "Output"]
+    distance = nx.multi_source_dijkstra_path_length(back, outputs, weight=None)
+    return sorted(edges, key=lambda e: (-distance.get(e[1], len(types)), e))
+
+
 def depth_first(types: Types, edges: Sequence[Edge]) -> list[str]:
     """Return the nodes as ``nirtorch.load`` evaluates them: depth first from the Input.
 
@@ -21,7 +34,7 @@ def depth_first(types: Types, edges: Sequence[Edge]) -> list[str]:
         edges: In the order of the file.
     """
     after: dict[str, list[str]] = {name: [] for name in types}
-    for source, target in sorted(edges):
+    for source, target in edges:
         after[source].append(target)
     order: list[str] = []
     waiting = [name for name, kind in types.items() if kind == "Input"]

@@ -81,16 +81,18 @@ def to_nir(
             shape = layout.shapes[population.name]
             nodes[population.name] = _neurons(graph, population, shape, chosen, losses, importer)
     _note_program(program, losses)
+    edges = sorted(layout.edges)
     unread: tuple[Finding, ...] = ()
     if importer is not None:
-        unread = importer.unread(nodes, layout.edges, layout.rows, chosen)
+        edges = importer.ordered(nodes, edges)
+        unread = importer.unread(nodes, edges, layout.rows, chosen)
     findings = (*losses.findings(), *_untypable(nodes), *unread)
     stated = {SEMANTICS: str(chosen)}
     if graph.dt is not None:
         stated[STEP] = repr(float(graph.dt))
     if findings:
         stated[FINDINGS] = "\n".join(map(str, findings))
-    image = _image(nodes, layout.edges, stated)
+    image = _image(nodes, edges, stated)
     with whole_file(Path(path)) as temporary:
         temporary.write_bytes(image)
     return findings
@@ -183,9 +185,7 @@ def _image(
         group = root.create_group("nodes")
         for name in sorted(nodes):
             _put_node(group.create_group(name), nodes[name])
-        root.create_dataset(
-            "edges", data=sorted(edges), dtype=h5py.string_dtype(), track_times=False
-        )
+        root.create_dataset("edges", data=edges, dtype=h5py.string_dtype(), track_times=False)
         group = root.create_group("metadata")
         for key in sorted(metadata):
             _put(group, key, metadata[key])
