@@ -240,8 +240,12 @@ CASES: Mapping[str, Callable[[], spikec.Graph]] = {
         ("a", "a", spikec.OneToOne(SIZE, Tensor.floats(-EACH)), 1)
     ),
     "recurrence, delay 2": lambda: looped(("a", "a", recurrent(), 2)),
-    "recurrence of the output": lambda: looped(
-        ("b", "b", spikec.Dense(Numbers()(LAST, LAST, spread=0.4)), 1)
+    "recurrence of the output": lambda: network(
+        [("z", (5,), LIF)],
+        [
+            ("in", "z", spikec.Dense(Numbers()(5, 5)), 0),
+            ("z", "z", recurrent(5), 1),
+        ],
     ),
     "recurrence over two layers": lambda: looped(
         ("b", "a", spikec.Dense(Numbers()(SIZE, LAST)), 1)
