@@ -2,11 +2,14 @@
 PYTHON ?= python3.11
 PIP_ARGS ?=
 VENV := .venv
+# Lava needs Python 3.10, in an environment of its own; without it its tests are skipped.
+PYTHON310 ?= $(shell for p in python3.10 "$$HOME"/.pyenv/versions/3.10.*/bin/python; do \
+	"$$p" -c '' 2>/dev/null && echo "$$p" && break; done)
 BIN := $(VENV)/bin
 # Tests compile many small kernels; two processes keep two cores busy.
 WORKERS ?= 2
 
-.PHONY: help demo test test-full bench check format train clean
+.PHONY: help demo lava test test-full bench check format train clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
@@ -14,11 +17,17 @@ help:  ## Show this list
 demo: $(VENV)/installed-demo  ## Compile, simulate and verify the bundled digits network
 	$(BIN)/python tools/demo.py
 
-test: $(VENV)/installed-test  ## Run the tests at reduced sizes (under 10 minutes on 2 cores)
+test: $(VENV)/installed-test lava  ## Run the tests at reduced sizes (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -q -n $(WORKERS)
 
-test-full: $(VENV)/installed-test  ## Run every count that the issues name; write docs/evidence.md
+test-full: $(VENV)/installed-test lava  ## Run every count that the issues name; write docs/evidence.md
 	$(BIN)/python tools/evidence.py
+
+lava:  ## Make .venv-lava (Lava 0.10.0), if there is a Python 3.10
+	@if [ -z "$(PYTHON310)" ]; then \
+		echo "no Python 3.10 found: the Lava tests are skipped (set PYTHON310)"; \
+	else $(MAKE) --no-print-directory $(VENV)-lava/installed \
+		|| echo "Lava was not installed: its tests are skipped"; fi
 
 bench: $(VENV)/installed-test  ## Measure speed and memory; write docs/benchmarks.md
 	$(BIN)/python tools/bench.py
@@ -40,7 +49,7 @@ train: $(VENV)/installed-train  ## Train the bundled digits network again (needs
 	$(VENV)-train/bin/python tools/train_digits.py
 
 clean:  ## Remove the environments and all caches
-	rm -rf $(VENV) $(VENV)-train build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lava $(VENV)-train build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/installed-demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +60,11 @@ $(VENV)/installed-test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e '.[test]'
 	touch $@ $(VENV)/installed-demo
+
+$(VENV)-lava/installed:
+	$(PYTHON310) -m venv $(VENV)-lava
+	$(VENV)-lava/bin/python -m pip install --quiet $(PIP_ARGS) lava-nc==0.10.0
+	touch $@
 
 $(VENV)/installed-train: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-train

@@ -82,6 +82,12 @@ Labels = Annotated[
 ]
 BackendName = Annotated[str, typer.Option(metavar="NAME", help="Where to run: cpu or reference.")]
 
+Limit = Annotated[
+    float | None,
+    typer.Option(min=1, metavar="SECONDS", help="Longest run in Lava; 600 if not given."),
+]
+LIMIT = 600.0
+
 # ``main`` reads these two from the arguments themselves, since a wrong usage, which leaves nothing
 # parsed, is reported in the same form.
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -225,7 +231,14 @@ def verify(
     against: Annotated[
         str, typer.Option(metavar="NAME", help="The backend that is taken as right.")
     ] = "reference",
-    backend: BackendName = "cpu",
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The other one; cpu if not given.")
+    ] = None,
+    lava: Annotated[
+        str | None,
+        typer.Option(metavar="PYTHON", help="Compare with Lava, in this interpreter that has it."),
+    ] = None,
+    limit: Limit = None,
     encode: Encode = None,
     steps: Steps = None,
     seed: Seed = None,
@@ -234,7 +247,26 @@ def verify(
 ) -> Report:
     """Run a build on two backends: equal, or the first difference."""
     _need(data, "--input", {"--encode": encode})
-    return tasks.verify(build, tasks.Data(data, encode, steps, seed), against, backend)
+    _need(lava, "--lava", {"--limit": limit})
+    if lava is not None and backend is not None:
+        raise typer.BadParameter("it has no effect with --lava", param_hint="--backend")
+    chosen = None if lava is None else tasks.Lava(lava, limit or LIMIT)
+    given = tasks.Data(data, encode, steps, seed)
+    return tasks.verify(build, given, against, backend or "cpu", chosen)
+
+
+@app.command()
+def deploy(
+    build: Build,
+    lava: Annotated[
+        str, typer.Option(metavar="PYTHON", help="An interpreter that has Lava and lava-loihi.")
+    ] = "python3.10",
+    limit: Limit = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> Report:
+    """Run a build for Loihi on the chip, or tell what is missing for that."""
+    return tasks.deploy(build, tasks.Lava(lava, limit or LIMIT))
 
 
 @app.command()
@@ -313,7 +345,7 @@ def models(as_json: Json = False, debug: Debug = False) -> Report:
     return tasks.models()
 
 
-def _need(given: Path | None, name: str, options: Mapping[str, object]) -> None:
+def _need(given: object, name: str, options: Mapping[str, object]) -> None:
     """Refuse options that would have no effect.
 
     Raises:

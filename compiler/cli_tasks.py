@@ -107,12 +107,15 @@ def compile_model(
     """Compile and write the build, unless something does not fit."""
     findings = Findings()
     program = _compile(source, target, pipeline, data, findings, dump)
-    misfits = find_backend(load_target(target).backend).supports(program)
+    backend = find_backend(load_target(target).backend)
+    misfits = backend.supports(program)
     if misfits:
         lines = [f"{program.graph.name} does not fit {target}; nothing is written"]
         findings.tell(*misfits)
         return Report({"program": _figures(program)}, lines, findings, code=1)
     artifact = emit(program, output)
+    if hasattr(backend, "remarks"):
+        findings.tell(*backend.remarks(program))
     size = sum((output / name).stat().st_size for name in artifact.files)
     blocks: list[Block] = [f"{program.graph.name} for {target}: {_sizes(program)}"]
     blocks += _quantization(program)
@@ -371,9 +374,38 @@ def _written(output: Path | None, samples: int) -> Generator[Callable[[Mapping[s
 # ---------------------------------------------------------------- verify
 
 
-def verify(build: Path, data: Data, against: str, backend: str) -> Report:
-    """Run a build on two backends and compare."""
+@dataclass(frozen=True, slots=True)
+class Lava:
+    """An interpreter that has Lava, and the seconds that a run in it may take."""
+
+    python: str
+    limit: float
+
+    def runner(self, build: Path, program: Program) -> Any:
+        """Return what runs the Lava program of a build.
+
+        Raises:
+            SpikecError: SPK1651 when its target has none.
+        """
+        backend = find_backend(load_target(program.target).backend)
+        if not hasattr(backend, "lava"):
+            raise SpikecError(
+                "SPK1651",
+                str(build),
+                f"a build for {program.target} holds no Lava program",
+                "Compile for loihi1 or loihi2",
+            )
+        return backend.lava(program, build, self.python, self.limit)
+
+
+def verify(build: Path, data: Data, against: str, backend: str, lava: Lava | None = None) -> Report:
+    """Run a build on two backends, or on one and in Lava, and compare."""
     program = open_folder(build)
+    other: Any = backend
+    if lava is not None:
+        other = Simulator(
+            program, "Lava 0.10.0", quiet, lava.runner(build, program)
+        )
     findings = Findings()
     if data.path is None:
         channels = sum(i.size for i in program.graph.inputs)
@@ -388,9 +420,18 @@ def verify(build: Path, data: Data, against: str, backend: str) -> Report:
     else:
         inputs, origin = data.read(program.graph, findings), str(data.path)
     with Bar() as bar:
-        found = compare(program, inputs, against, backend, progress=bar, report=findings.tell)
+        found = compare(program, inputs, against, other, progress=bar, report=findings.tell)
     shown = {"equal": found.equal, "input": origin, **asdict(found)}
     return Report(shown, [f"input  {origin}", str(found)], findings, code=0 if found.equal else 1)
+
+
+def deploy(build: Path, lava: Lava) -> Report:
+    """Run the golden inputs of a build on the chip."""
+    program = open_folder(build)
+    verdict: str = lava.runner(build, program).deploy()
+    equal = verdict.startswith("equal")
+    lines: list[Block] = [f"{program.graph.name} on Loihi 2: {verdict}"]
+    return Report({"equal": equal, "verdict": verdict}, lines, code=0 if equal else 1)
 
 
 # ---------------------------------------------------------------- targets and models

@@ -113,7 +113,7 @@ def compare(
     program: Program,
     inputs: Array | Mapping[str, Array],
     first: str = "reference",
-    second: str = "cpu",
+    second: str | Simulator = "cpu",
     limit_bytes: int = LIMIT_BYTES,
     progress: Progress = silent,
     tolerance: float = TOLERANCE,
@@ -125,7 +125,7 @@ def compare(
         program: Discretised at least.
         inputs: (samples, steps, *shape), or a dict of such arrays by input name.
         first: One backend.
-        second: The other.
+        second: The other, or what runs the program elsewhere.
         limit_bytes: About how much recorded data to hold at once.
         progress: Called with the samples done.
         tolerance: For states in floating point.
@@ -135,7 +135,8 @@ def compare(
         SpikecError: Errors of the backends and of ``Simulator.run``.
     """
     data = by_input(program.graph, inputs)
-    runs = Simulator(program, first, report), Simulator(program, second, quiet)
+    other = second if isinstance(second, Simulator) else Simulator(program, second, quiet)
+    runs = Simulator(program, first, report), other
     exact = program.stage == "integer"
     tally = _Tally(program.graph.order(), 0.0 if exact else tolerance)
     samples = steps = 0
@@ -145,7 +146,7 @@ def compare(
         tally.add(part.start, *(run.run(batch, RECORD) for run in runs))
         progress("compare", part.stop, samples)
     return Comparison(
-        (first, second),
+        (first, other.backend),
         samples,
         steps,
         len(tally.order),

@@ -27,8 +27,16 @@ class Simulator:
         report: Takes findings on the inputs, one for each input at most.
     """
 
-    def __init__(self, program: Program, backend: str = "cpu", report: Report = warn) -> None:
+    def __init__(
+        self,
+        program: Program,
+        backend: str = "cpu",
+        report: Report = warn,
+        runner: Any = None,
+    ) -> None:
         """Verify the program and compile it for the backend.
+
+        A ``runner`` that was made elsewhere only takes the backend's name.
 
         Raises:
             SpikecError: SPK0641 on continuous time; errors of ``verify`` and of the backend.
@@ -38,9 +46,9 @@ class Simulator:
                 "SPK0641", "program", "it is still in continuous time", "Compile it first"
             )
         verify(program)
-        self.program = program
+        self.program, self.backend = program, backend
         self._report, self._told = report, set[str]()
-        self._runner: Any = find_backend(backend).prepare(program)
+        self._runner: Any = runner or find_backend(backend).prepare(program)
 
     def run(self, inputs: Array | Mapping[str, Array], record: Collection[str] = ()) -> Trace:
         """Run a batch.

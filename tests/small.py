@@ -59,6 +59,12 @@ def counting() -> spikec.Graph:
     return network(last=spikec.LIF(decay=0.9, max_spikes=0, reset="subtract"))
 
 
+def subtracting() -> spikec.Graph:
+    """Return a network whose neurons reset by subtraction."""
+    soft = spikec.LIF(decay=0.9, reset="subtract")
+    return network(soft, soft)
+
+
 def continuous() -> spikec.Graph:
     """Return a network in continuous time, without a step."""
     lif = spikec.ContinuousLIF(tau=0.02)

@@ -344,8 +344,8 @@ def test_charts_of_many_populations_stay_of_a_size(
 
 
 FINDING = (
-    "loihi1: the passes give the chip's number formats; nothing is placed on cores, their memories "
-    "and axons are not checked, and the program runs on the cpu engine, not on a chip. [SPK1133]\n"
+    "loihi1: nothing is placed on cores, their memories and axons are not checked, and the emitted "
+    "program was never run on a chip, only in Lava's simulator. [SPK1133]\n"
 )
 
 

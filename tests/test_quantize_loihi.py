@@ -1,5 +1,6 @@
 """The Loihi policy: its formats, and equality with Lava's rule, written independently."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import spikec
 from framework_rules import lava_lif_fixed
 from sizes import evidence, size
 from spikec.compiler.compare import compare
+from spikec.compiler.passes.quantize_loihi import driven_biases, same_phase
 from spikec.compiler.types import Array, Tensor
 
 POLICY = "discretize,fuse,quantize_loihi"
@@ -160,3 +162,110 @@ def test_what_a_core_cannot_run_is_refused(neuron: Any, text: str) -> None:
     with pytest.raises(spikec.SpikecError) as error:
         spikec.compile(graph, pipeline="quantize_loihi")
     assert str(error.value) == text
+
+
+def cuba_with_biases(**changed: Any) -> spikec.Graph:
+    """Return two CUBA-LIF populations with biases on all projections, numbers on a grid."""
+    random = np.random.default_rng(5)
+
+    def dense(out: int, size: int) -> spikec.Dense:
+        grid = np.rint(random.normal(100.0, 500.0, (out, size))) / 1024
+        return spikec.Dense(Tensor.floats(grid), Tensor.floats(np.arange(out) / 64))
+
+    neuron = spikec.CubaLIF(synapse_decay=0.5, decay=0.75, reset="zero", **changed)
+    return spikec.Graph(
+        "biased",
+        (
+            spikec.Input("x", (5,)),
+            spikec.Population("a", (6,), neuron),
+            spikec.Population("b", (4,), neuron),
+            spikec.Output("y", "b"),
+        ),
+        (
+            spikec.Projection("x", "a", dense(6, 5)),
+            spikec.Projection("a", "a", dense(6, 6), delay=1),
+            spikec.Projection("a", "b", dense(4, 6)),
+        ),
+    )
+
+
+def test_driven_biases_change_nothing() -> None:
+    """In floating point the network with neurons that always spike sends the same spikes."""
+    graph = cuba_with_biases()
+    drive = np.random.default_rng(0).random((4, 60, 5)) < 0.3
+    found: list[spikec.Trace] = []
+    for made in (graph, driven_biases(graph)):
+        program = spikec.compile(made, pipeline="retime")
+        found.append(spikec.simulate(program, drive, ("spikes", "state")))
+    for name in ("a", "b"):
+        assert found[0].counts[name]["spikes"] > 50
+        np.testing.assert_array_equal(found[0].spikes[name], found[1].spikes[name])
+        for state in ("u", "v"):
+            np.testing.assert_array_equal(found[0].state[name][state], found[1].state[name][state])
+    program = spikec.compile(graph, "loihi1")
+    assert [f.where for f in program.graph.findings if f.code == "SPK0684"] == ["a", "b"]
+    assert all(p.synapse.bias is None for p in program.graph.projections)
+
+
+def test_a_reset_before_the_next_update_is_one_in_the_same_step() -> None:
+    """snnTorch's delayed reset to zero spikes alike, also from a membrane above its threshold."""
+    drive = np.random.default_rng(0).random((4, 60, 5)) < 0.3
+    total = 0
+    for start in (0.0, 1.5):
+        delayed = cuba_with_biases(reset_phase="next", v_init=start)
+        nodes = [replace(p, neuron=same_phase(p.model())) for p in delayed.populations]
+        a, b = (
+            spikec.simulate(spikec.compile(g, pipeline="retime"), drive, ("spikes",))
+            for g in (delayed, delayed.with_nodes(nodes))
+        )
+        for name in ("a", "b"):
+            np.testing.assert_array_equal(a.spikes[name], b.spikes[name])
+        total += a.counts["b"]["spikes"]
+    assert total > 100
+    assert spikec.compile(delayed, "loihi1").stage == "integer"
+
+
+def test_ge_is_taken_for_gt_on_request() -> None:
+    """With a finding, and the relative error of the threshold in the report."""
+    graph = cuba_with_biases(compare="ge")
+    with pytest.raises(spikec.SpikecError) as error:
+        spikec.compile(graph, "loihi1")
+    assert error.value.code == "SPK0683"
+    program = spikec.compile(graph, "loihi1", pipeline=f"{POLICY}{{ge_as_gt=true}},retime")
+    assert {p.model().options()["compare"] for p in program.graph.populations} == {"gt"}
+    assert [f.where for f in program.graph.findings if f.code == "SPK1661"] == ["a", "b"]
+    rows = program.reports["quantize_loihi"]["populations"]
+    assert 0 <= rows["a"]["relative_errors"]["threshold"] < 0.01
+
+
+def test_weights_at_negative_exponents_mean_the_same_everywhere() -> None:
+    """Where e is negative, the lowest -e bits of every weight are zero."""
+    random = np.random.default_rng(0)
+    weights = random.choice([-1.0, 1.0], (3, 2000)) * random.uniform(0.1, 1.0, (3, 2000))
+    graph = spikec.Graph(
+        "wide",
+        (
+            spikec.Input("x", (2000,)),
+            spikec.Population("n", (3,), spikec.LIF(decay=0.5, reset="zero")),
+            spikec.Output("y", "n"),
+        ),
+        (spikec.Projection("x", "n", spikec.Dense(Tensor.floats(weights))),),
+    )
+    stored = spikec.compile(graph, "loihi1").graph.projections[0].synapse.weight
+    exponent = -stored.frac - 6
+    assert exponent < -1
+    assert not np.any(stored.data & ((1 << -exponent) - 1))
+    assert len(np.unique(stored.data)) > 10
+
+
+def test_a_current_that_may_wrap_is_found() -> None:
+    """A slow synapse onto a membrane that does not leak: nothing bounds its current statically."""
+    neuron = spikec.CubaLIF(synapse_decay=0.999, decay=1.0, reset="zero")
+    weight = Tensor.floats(np.full((1, 40), 0.5))
+    graph = spikec.Graph(
+        "slow",
+        (spikec.Input("x", (40,)), spikec.Population("n", (1,), neuron), spikec.Output("y", "n")),
+        (spikec.Projection("x", "n", spikec.Dense(weight)),),
+    )
+    found = {f.code for f in spikec.compile(graph, "loihi1").graph.findings}
+    assert {"SPK0687", "SPK1662"} <= found

@@ -3,10 +3,14 @@
 A weight is w 2^(6 + e): w is 0 to 255, -255 to 0, or, with both signs in one projection, an even
 number from -256 to 254, and fewer weight bits clear further low bits; e, -7 to 7, is one per
 population, the largest with which the synaptic sum (21 bits and sign), the membrane (23 and
-sign), threshold and bias all fit. A decay is (4096 - dv) / 4096 for the membrane and
-(4095 - du) / 4096 for the current, and the decayed state is rounded toward zero. A threshold is a
-17-bit mantissa times 64, a bias a mantissa of +-4095 times 2^0 to 2^7. Currents wrap, membranes
-clip at +-(2^23 - 1).
+sign), threshold and bias all fit. Where e is negative the lowest -e bits of w are zero too, since
+emulators drop, each in its own way, what falls below 2^6. A decay is (4096 - dv) / 4096 for the
+membrane and (4095 - du) / 4096 for the current, and the decayed state is rounded toward zero. A
+threshold is a 17-bit mantissa times 64, a bias a mantissa of +-4095 times 2^0 to 2^7. Currents
+wrap, membranes clip at +-(2^23 - 1).
+
+Rewritten exactly: a reset to zero before the next update becomes one in the same step; a bias of a
+synaptic current is sent by a neuron that always spikes. Approximated on request: ``ge_as_gt``.
 
 Source of the formats: public emulators (Lava, nengo-loihi), listed with their confidence there.
 """
@@ -25,7 +29,7 @@ from spikec.compiler.neurons.integrate_and_fire import IntegrateAndFire
 from spikec.compiler.neurons.lif import LIF
 from spikec.compiler.pipeline import Context
 from spikec.compiler.rounding import relative_error, scale_synapse
-from spikec.compiler.synapses import Synapse
+from spikec.compiler.synapses import Dense, Synapse
 from spikec.compiler.types import Array, Bool, FixedPoint, Format, Tensor, fitting
 
 THRESHOLD_MANTISSA = (1 << 17) - 1
@@ -45,12 +49,15 @@ class QuantizeLoihi:
             graded spikes, which its programmable neurons can do.
         weight_bits: 8, or 1 to 6.
         max_steps: Declared length of a run, which bounds membranes that do not leak; 0: unknown.
+        ge_as_gt: Take `>=` for `>` on generation 1: the threshold, a multiple of 64, is rounded as
+            for any other; a membrane that meets it exactly does not spike.
     """
 
     name: ClassVar[str] = "quantize_loihi"
     generation: Literal[1, 2] = 1
     weight_bits: int = 8
     max_steps: int = 0
+    ge_as_gt: bool = False
 
     def __post_init__(self) -> None:
         """Check the options.
@@ -70,14 +77,15 @@ class QuantizeLoihi:
         """Return the integer program, with a report.
 
         Raises:
-            SpikecError: SPK0682 to SPK0686 where a core cannot run the network.
+            SpikecError: SPK0682 to SPK0686, where a core cannot run the network.
         """
         if program.stage != "discrete":
             raise SpikecError(
                 "SPK0682", "program", f"it is {program.stage}", "Quantize after discretize, once"
             )
-        ranges = float_ranges(program, context)
-        graph, findings = program.graph, list(program.graph.findings)
+        graph = driven_biases(program.graph)
+        program = replace(program, graph=graph)
+        ranges, findings = float_ranges(program, context), list(graph.findings)
         rows: dict[str, Any] = {}
         projections: dict[int, Projection] = {}
         populations: list[Population] = []
@@ -106,32 +114,25 @@ class _Core:
     ) -> None:
         self.policy, self.source, self.seen = policy, population, seen
         self.findings: list[Finding] = []
-        self.model, gain = _supported(policy, graph, population).fold_gain(population.size)
+        model = same_phase(population.model())
+        if policy.ge_as_gt and policy.generation == 1 and model.options().get("compare") == "ge":
+            model = replace(model, compare="gt")
+            message = "`>=` is taken as `>`: a membrane at its threshold does not spike"
+            self.findings.append(Finding("SPK1661", population.name, message))
+        self.model, gain = _supported(policy, population, model).fold_gain(population.size)
         self.arriving = graph.into(population.name)
         self.synapses = [scale_synapse(p.synapse, gain) for p in self.arriving]
         self.bias = self._bias()
         self.exponent, self.unit = self._scale()
 
     def _bias(self) -> Array:
-        """Return the constant drive per neuron, real: leak and all biases. One bias a compartment.
-
-        Raises:
-            SpikecError: SPK0684 when a bias enters a synaptic current.
-        """
+        """Return the constant drive per neuron, real: leak and all biases."""
         parameters = self.model.broadcast(self.source.size)
         total = np.array(parameters.get("offset", np.zeros(self.source.size)))
-        for p, synapse in zip(self.arriving, self.synapses, strict=True):
+        for synapse in self.synapses:
             vector = synapse.bias_vector()
-            if vector is None:
-                continue
-            if isinstance(self.model, CubaLIF):
-                raise SpikecError(
-                    "SPK0684",
-                    f"{p} bias",
-                    "it enters the synaptic current, and a core adds its bias to the membrane",
-                    "Train without this bias, or drive it from an input that always spikes",
-                )
-            total = total + vector
+            if vector is not None:
+                total = total + vector
         return total
 
     # ------------------------------------------------------------ scale
@@ -190,6 +191,13 @@ class _Core:
         seen = threshold if self.seen is None else max(2.0 * self.seen, threshold)
         return (seen + drive) / unit
 
+    def _current_limit(self) -> float:
+        """Return a bound of the synaptic current in LSB; 0 where there is none."""
+        if not isinstance(self.model, CubaLIF):
+            return 0.0
+        kept = np.clip(np.rint(self.model.synapse_decay.real() * 4096), 0, 4095).max() / 4096
+        return self._input_limit() / (1.0 - float(kept)) / self.unit
+
     # ------------------------------------------------------------ results
 
     def projections(self) -> dict[int, Projection]:
@@ -199,7 +207,8 @@ class _Core:
 
     def _rounded(self, synapse: Synapse) -> Synapse:
         lo, hi, mixed = _range(synapse.weight.data)
-        cleared = 8 - self.policy.weight_bits + mixed
+        # Emulators drop, each in its own way, what a negative exponent moves below 2^6.
+        cleared = max(8 - self.policy.weight_bits + mixed, -self.exponent)
         step = 1 << cleared
         real = synapse.weight.data / (self.unit * 2.0 ** (6 + self.exponent))
         stored = np.clip(np.rint(real / step) * step, lo, (hi // step) * step)
@@ -249,6 +258,9 @@ class _Core:
         if self.model.growth() is None and not self.policy.max_steps:
             message = "its membrane does not leak: it clips at +-(2^23 - 1), and that is counted"
             self.findings.append(Finding("SPK0687", self.source.name, message))
+        if self._current_limit() > STATE_LIMIT:
+            message = f"its current may reach {self._current_limit():.3g} and wraps at 2^23"
+            self.findings.append(Finding("SPK1662", self.source.name, message))
         return {
             "exponent": self.exponent,
             "unit": self.unit,
@@ -262,13 +274,65 @@ class _Core:
         }
 
 
-def _supported(policy: QuantizeLoihi, graph: Graph, population: Population) -> Any:
+def driven_biases(graph: Graph) -> Graph:
+    """Return the graph with every bias of a synaptic current sent by a neuron that always spikes.
+
+    A core adds its bias to the membrane, so this one must be a weight: the float networks are
+    equal, and the weight is rounded as all others are. Source: the held-back drive of ``retime``.
+    """
+    nodes, projections = list(graph.nodes), list(graph.projections)
+    findings = list(graph.findings)
+    for population in graph.populations:
+        biased = [p for p in graph.into(population.name) if p.synapse.bias is not None]
+        if not biased or not isinstance(population.neuron, CubaLIF):
+            continue
+        total = np.zeros(population.size)
+        for p in biased:
+            total = total + np.asarray(p.synapse.bias_vector())
+            bare = replace(p, synapse=p.synapse.with_numbers(p.synapse.weight, None))
+            projections[graph.projections.index(p)] = bare
+        name = _new_name(f"{population.name[:100]}.bias", graph)
+        always = LIF(decay=0.5, offset=2.0, threshold=1.0, reset="zero")
+        nodes.append(Population(name, (1,), always))
+        weights = Dense(Tensor.floats(total[:, None]))
+        projections.append(Projection(name, population.name, weights))
+        message = f"a core adds no bias to a synaptic current: neuron '{name}' sends it every step"
+        findings.append(Finding("SPK0684", population.name, message))
+    return replace(
+        graph, nodes=tuple(nodes), projections=tuple(projections), findings=tuple(findings)
+    )
+
+
+def _new_name(name: str, graph: Graph) -> str:
+    """Return a name that no node of the graph has."""
+    while name in {n.name for n in graph.nodes}:
+        name += "_"
+    return name
+
+
+def same_phase(model: Any) -> Any:
+    """Return the model with its reset to zero in the same step, where that spikes alike.
+
+    Zeroing a membrane at the end of a step, or before the update of the next, gives one update;
+    only what is held between the two differs, and an initial membrane above the threshold.
+    """
+    if not isinstance(model, LIF | IntegrateAndFire | CubaLIF):
+        return model
+    zero = model.reset == "zero" or (model.reset == "value" and not np.any(model.reset_value.data))
+    if model.reset_phase != "next" or model.fire != "after" or not zero or model.max_spikes != 1:
+        return model
+    v, threshold = model.v_init.real(), model.threshold.real()
+    above = v > threshold if model.compare == "gt" else v >= threshold
+    start = Tensor.floats(np.where(above, 0.0, v))
+    return replace(model, reset_phase="same", v_init=start)
+
+
+def _supported(policy: QuantizeLoihi, population: Population, model: Any) -> Any:
     """Return the model, if a core can run it.
 
     Raises:
         SpikecError: SPK0683 naming the term, SPK0686 on values between populations.
     """
-    model = population.model()
     if not isinstance(model, LIF | IntegrateAndFire | CubaLIF):
         hint = "Run fuse before it" if model.kind == "relay" else "Use LIF, CUBA-LIF or IF neurons"
         raise SpikecError(

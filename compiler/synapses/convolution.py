@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.synapses.base import Shape, Synapse, check_bias, product
 from spikec.compiler.synapses.window import Pair, check_window, check_work, window_counts, windows
 from spikec.compiler.types import Array, Tensor
+from spikec.compiler.untyped import sparse as sp
 
 GATHERED = 1 << 24  # numbers that are copied out of the image at once
 
@@ -117,6 +118,23 @@ class Conv2d(Synapse):
                 y[:, g * share : (g + 1) * share, at : at + rows] = summed.transpose(0, 3, 1, 2)
         return y.reshape(batch, -1)
 
+    def to_sparse(self) -> Any:
+        """Return W, from the source that each place of each window shows (0: padding)."""
+        out, per_group, k0, k1 = self.weight.shape
+        numbers = np.arange(1, self.in_size + 1).reshape(1, *self.in_shape)
+        image = windows(
+            numbers, (k0, k1), self.stride, self.padding, self.dilation, self.extra
+        ).reshape(self.groups, per_group, -1, k0 * k1)
+        # (groups, per_group, places, taps) to (out, places, per_group, taps)
+        shown = np.repeat(image.transpose(0, 2, 1, 3), out // self.groups, axis=0)
+        kernel = self.weight.data.astype(self.weight.number).reshape(out, 1, per_group, k0 * k1)
+        weights = np.broadcast_to(kernel, shown.shape).reshape(-1)
+        rows = np.repeat(np.arange(self.out_size), per_group * k0 * k1)
+        columns = shown.reshape(-1) - 1
+        used = (columns >= 0) & (weights != 0)
+        parts = weights[used], (rows[used], columns[used])
+        return sp.csr_array(parts, shape=(self.out_size, self.in_size))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conv1d(Synapse):
@@ -188,6 +206,10 @@ class Conv1d(Synapse):
     def apply(self, x: Array) -> Array:
         """Return the cross-correlation, flattened."""
         return self.plain().apply(x)
+
+    def to_sparse(self) -> Any:
+        """Return W."""
+        return self.plain().to_sparse()
 
 
 def same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:

@@ -1,0 +1,40 @@
+"""What the backend offers: whether a program fits cores, running it on their model, emitting it."""
+
+from pathlib import Path
+
+from spikec.backends.loihi import emitters
+from spikec.backends.loihi.image import core_image, misfits
+from spikec.backends.loihi.lava_process import LavaRunner
+from spikec.backends.loihi.runner import CoreRunner
+from spikec.compiler.errors import Finding
+from spikec.compiler.ir import Program
+
+
+class Loihi:
+    """The backend."""
+
+    def supports(self, program: Program) -> tuple[Finding, ...]:
+        """Return everything that no core of Loihi holds."""
+        return tuple(misfits(program))
+
+    def prepare(self, program: Program) -> CoreRunner:
+        """Return the core model of a program."""
+        return CoreRunner(program, core_image(program))
+
+    def emit(self, program: Program, folder: Path) -> tuple[str, ...]:
+        """Write the program of every SDK that can express it, each into a folder of its name."""
+        image = core_image(program)
+        for name in emitters.names():
+            emitter = emitters.find(name)
+            if not emitter.refuses(image):
+                emitter.emit(image, program, folder / name)
+        return tuple(sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*")))
+
+    def remarks(self, program: Program) -> tuple[Finding, ...]:
+        """Return what keeps SDKs from having a program of it: SPK1631 to SPK1634."""
+        image = core_image(program)
+        return tuple(f for name in emitters.names() for f in emitters.find(name).refuses(image))
+
+    def lava(self, program: Program, build: Path, python: str, limit: float) -> LavaRunner:
+        """Return what runs the Lava program of a build in another interpreter."""
+        return LavaRunner(program, build, python, limit)
