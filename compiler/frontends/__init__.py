@@ -14,6 +14,7 @@ from typing import Any
 
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.nir import load_nir
+from spikec.compiler.frontends.torch_library import is_module
 from spikec.compiler.ir import Graph
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.untyped import nir
@@ -47,6 +48,11 @@ def load(
     """
     if isinstance(source, Graph):
         return _as_it_is(source, dt, semantics)
+    if is_module(source):
+        return _load_module(source, dt, semantics, sample)
+    if isinstance(source, tuple) and len(source) == 2 and is_module(source[0]):  # pyright: ignore[reportUnknownArgumentType]
+        module, example = source  # pyright: ignore[reportUnknownVariableType]
+        return _load_module(module, dt, semantics, example if sample is None else sample)
     bundled = None if _is_file_name(str(source)) else bundled_models().get(str(source))
     if bundled is not None:
         return _load_bundled(str(source), bundled, dt, semantics)
@@ -92,6 +98,26 @@ def _as_it_is(graph: Graph, dt: float | None, semantics: object) -> Graph:
         "a Graph carries its own step and semantics",
         "Leave out dt and semantics, or change the Graph",
     )
+
+
+def _load_module(
+    module: object, dt: float | None, semantics: object, sample: object | None
+) -> Graph:
+    """Load a torch module, which says what every number in it means.
+
+    Raises:
+        SpikecError: SPK1338 on semantics beside it.
+    """
+    if semantics is not None:
+        raise SpikecError(
+            "SPK1338",
+            type(module).__name__,
+            "a torch module has the semantics of its own framework",
+            "Leave out semantics",
+        )
+    loader = importlib.import_module("spikec.compiler.frontends.torch_load")
+    graph: Graph = loader.load_module(module, sample, dt)
+    return graph
 
 
 # ---------------------------------------------------------------- files
