@@ -21,6 +21,8 @@ from spikec.compiler.agreement import compare_programs, float_ranges
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Graph, Population, Program, Projection
 from spikec.compiler.neurons.cuba_lif import CubaLIF
+from spikec.compiler.neurons.euler_cuba_lif import EulerCubaLIF
+from spikec.compiler.neurons.euler_lif import EulerLIF
 from spikec.compiler.neurons.integrate_and_fire import IntegrateAndFire
 from spikec.compiler.neurons.lif import LIF
 from spikec.compiler.pipeline import Context
@@ -269,6 +271,8 @@ def _supported(policy: QuantizeLoihi, graph: Graph, population: Population) -> A
         SpikecError: SPK0683 naming the term, SPK0686 on values between populations.
     """
     model = population.model()
+    if isinstance(model, EulerLIF | EulerCubaLIF):
+        model = model.decaying()
     if not isinstance(model, LIF | IntegrateAndFire | CubaLIF):
         hint = "Run fuse before it" if model.kind == "relay" else "Use LIF, CUBA-LIF or IF neurons"
         raise SpikecError(
