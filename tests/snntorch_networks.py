@@ -35,8 +35,9 @@ def states(module: Any, result: Any) -> Mapping[str, Any] | None:
 class Draw:
     """Random choices of one network."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, dtype: Any = torch.float32) -> None:
         self.random = np.random.default_rng(seed)
+        self.dtype = dtype
 
     def pick(self, *options: Any) -> Any:
         return options[int(self.random.integers(len(options)))]
@@ -260,7 +261,7 @@ def run(net: Any, data: Array, dtype: Any) -> Seen:
     x = torch.tensor(data, dtype=dtype)
     with torch.no_grad():
         sent = _forward(net, x)
-    seen = watch.seen(False)
+    seen = watch.seen(lambda _: False)
     seen.outputs = [numpy(sent)]
     return seen
 

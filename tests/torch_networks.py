@@ -58,11 +58,13 @@ class Watch:
     def __init__(self, net: Any, states: Any) -> None:
         self.sent: dict[str, list[Array]] = {}
         self.held: dict[str, dict[str, list[Array]]] = {}
-        self._hooks = []
+        self._hooks: list[Any] = []
+        self._whole: dict[str, Any] = {}
         for name, module in net.named_modules():
             if states(module, None) is not None:
                 name = name or type(module).__name__.lower()
                 self.sent[name], self.held[name] = [], {}
+                self._whole[name] = module
                 self._hooks.append(module.register_forward_hook(self._hook(name, states)))
 
     def _hook(self, name: str, states: Any) -> Any:
@@ -73,12 +75,13 @@ class Watch:
 
         return hook
 
-    def seen(self, over_time: bool) -> Seen:
+    def seen(self, over_time: Any) -> Seen:
+        """Return what was kept; a call of what runs ``over_time`` is all steps at once."""
         for hook in self._hooks:
             hook.remove()
-        join = np.concatenate if over_time else np.stack
-        states = {n: {s: join(v) for s, v in held.items()} for n, held in self.held.items()}
-        return Seen([], {n: join(v) for n, v in self.sent.items()}, states)
+        join = {n: np.concatenate if over_time(m) else np.stack for n, m in self._whole.items()}
+        states = {n: {s: join[n](v) for s, v in held.items()} for n, held in self.held.items()}
+        return Seen([], {n: join[n](v) for n, v in self.sent.items()}, states)
 
 
 def compare(

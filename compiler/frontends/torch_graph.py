@@ -7,10 +7,9 @@ into a ``Threshold`` at zero.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -292,13 +291,13 @@ class Builder:
 
     # ------------------------------------------------------------ outputs
 
-    def add_outputs(self, taps: list[Tap]) -> None:
+    def add_outputs(self, taps: Sequence[Tap]) -> None:
         """Add an output for every signal that is returned, and say what becomes of states.
 
         Raises:
             SpikecError: SPK1331 when none is left.
         """
-        signals = [t for t in taps if not _is_state(t.value)]
+        signals = [t for t in taps if not t.state]
         for tap in signals or taps:
             value = tap.value
             if isinstance(value, Constant):
@@ -309,7 +308,7 @@ class Builder:
                 text = f"is {tap.note} by the forward; here it is the signal of every step"
                 self.findings.append(Finding("SPK1332", name, text))
         for tap in taps if signals else ():
-            if isinstance(tap.value, Sent) and _is_state(tap.value):
+            if tap.state and isinstance(tap.value, Sent):
                 self._mention(tap.value)
         if not self.outputs:
             raise SpikecError(
@@ -332,15 +331,11 @@ class Builder:
     def _mention(self, value: Sent) -> None:
         name, port = value.call.name, value.port
         state = self.cells[name].states.get(port)
-        if state is not None:
+        if state is not None and port != OUT:
             text = f"is returned too; record it as state '{state}' of population '{self._names[name]}'"
             finding = Finding("SPK1333", f"{name}.{port}", text)
             if finding not in self.findings:
                 self.findings.append(finding)
-
-
-def _is_state(value: Value) -> bool:
-    return isinstance(value, Sent) and value.port != OUT
 
 
 def _flat(values: Array) -> Tensor:
@@ -368,23 +363,3 @@ def _columns(synapse: Synapse, before: Synapse) -> Synapse | None:
     if isinstance(synapse, Dense):
         return replace(synapse, weight=Tensor.floats(synapse.weight.data * factor[None, :]))
     return None
-
-
-def parts_of(result: Any) -> Mapping[str, Any]:
-    """Return what a forward returned by place, nested tuples and lists flattened."""
-    found: dict[str, Any] = {}
-
-    def walk(place: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for k, part in value.items():  # pyright: ignore[reportUnknownVariableType]
-                walk(f"{place}.{k}", part)
-        elif isinstance(value, tuple | list):
-            for k, part in enumerate(value):  # pyright: ignore[reportUnknownArgumentType]
-                walk(f"{place}.{k}", part)
-        else:
-            found[place] = value
-
-    walk("", result)
-    return found
-
-

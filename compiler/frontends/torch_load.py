@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,8 +16,8 @@ from spikec.compiler.frontends.torch_functions import record
 from spikec.compiler.frontends.torch_graph import Builder
 from spikec.compiler.frontends.torch_layers import Layers
 from spikec.compiler.frontends.torch_library import torch
-from spikec.compiler.frontends.torch_roll import Tap, roll, tap
-from spikec.compiler.frontends.torch_trace import Call, Given, Tracer, Value, tensors
+from spikec.compiler.frontends.torch_roll import roll, tap
+from spikec.compiler.frontends.torch_trace import Call, Given, Tracer, tensors
 from spikec.compiler.ir import Graph
 from spikec.compiler.verify import verify_graph
 
@@ -41,8 +41,9 @@ def load_module(module: Any, sample: object | None, dt: float | None) -> Graph:
     rolled = roll(tracer.calls)
     builder = Builder(rolled, _cell)
     builder.add_neurons()
-    values = [tracer.value(t) for t in tensors(result) if tracer.known(t)]
-    builder.add_outputs([_tap(rolled, v) for v in values])
+    builder.add_outputs(
+        [tap(rolled, tracer.value(t), s) for t, s in _returned(result) if tracer.known(t)]
+    )
     owners = {_owner(calls[0].module) for calls in rolled.calls.values()}
     modules = [calls[0].module for calls in rolled.calls.values()]
     graph = Graph(
@@ -57,8 +58,17 @@ def load_module(module: Any, sample: object | None, dt: float | None) -> Graph:
     return graph
 
 
-def _tap(rolled: Any, value: Value) -> Tap:
-    return tap(rolled, value)
+def _returned(result: Any, state: bool = False) -> Iterator[tuple[Any, bool]]:
+    """Yield every tensor that a forward returned, and whether it is part of a neuron's state."""
+    if isinstance(result, torch().Tensor):
+        yield result, state
+    elif isinstance(result, dict):
+        for part in result.values():  # pyright: ignore[reportUnknownVariableType]
+            yield from _returned(part, state)
+    elif isinstance(result, tuple | list):
+        inside = state or type(result).__module__.startswith("norse.")  # pyright: ignore[reportUnknownArgumentType]
+        for part in result:  # pyright: ignore[reportUnknownVariableType]
+            yield from _returned(part, inside)
 
 
 def _owner(module: Any) -> Framework:

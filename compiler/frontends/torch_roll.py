@@ -40,10 +40,12 @@ class Tap:
     Attributes:
         value: In the last step.
         note: What was done to it over time, or empty.
+        state: Whether it is a state of a neuron, which is handed out to be handed in again.
     """
 
     value: Value
     note: str
+    state: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -307,8 +309,13 @@ def _check_states(call: Call) -> None:
 # ---------------------------------------------------------------- what is returned
 
 
-def tap(rolled: Rolled, value: Value) -> Tap:
+def tap(rolled: Rolled, value: Value, within_state: bool) -> Tap:
     """Return what an output is in the last step, whichever way its steps were put together.
+
+    Args:
+        rolled: The wiring.
+        value: What is returned.
+        within_state: Whether it is part of a framework's record of states.
 
     Raises:
         SpikecError: SPK1319 when its steps differ or are not those of the neurons.
@@ -323,7 +330,8 @@ def tap(rolled: Rolled, value: Value) -> Tap:
         parts, note = list(value.parts), ""
     else:
         rolled.key(value, rolled.steps - 1)
-        return Tap(value, "returned for the last step only" if rolled.steps > 1 else "")
+        note = "returned for the last step only" if rolled.steps > 1 else ""
+        return _tap(value, note, within_state)
     problem = f"{len(parts)} steps of it are returned, the neurons make {rolled.steps}"
     if len(parts) == rolled.steps:
         last = rolled.steps - 1
@@ -331,7 +339,11 @@ def tap(rolled: Rolled, value: Value) -> Tap:
         problem = next((f"it is {p}" for p in found if p), "")
     if problem:
         raise SpikecError("SPK1319", "output", problem, "Return the same signal of every step")
-    return Tap(parts[-1], note)
+    return _tap(parts[-1], note, within_state)
+
+
+def _tap(value: Value, note: str, within_state: bool) -> Tap:
+    return Tap(value, note, within_state or (isinstance(value, Sent) and value.port != OUT))
 
 
 def _sum_of_steps(rolled: Rolled, value: Value) -> list[Value] | None:
