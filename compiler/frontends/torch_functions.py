@@ -131,7 +131,8 @@ def _value(o: _Operands, name: str, result: Any) -> Value:
         return reshape(o.value(o.args[0]), shape)
     handler = _HANDLERS.get(name)
     made = None if handler is None else handler(o, shape, result)
-    return Unknown(shape, f"{name.strip('._')}()") if made is None else made
+    what = _WHAT.get(name, f"{name.strip('._')}()")
+    return Unknown(shape, what) if made is None else made
 
 
 # ---------------------------------------------------------------- sums and factors
@@ -333,6 +334,11 @@ def _forget_views(recorder: Recorder, changed: Any) -> None:
             )
 
 
+_WHAT = {
+    "__getitem__": "an index of more than one entry",
+    "mul": "a product of two signals",
+    "cat": "a concatenation of signals",
+}
 _HANDLERS: dict[str, Callable[..., Value | None]] = {
     "add": _sum(1, 1),
     "__radd__": _sum(1, 1),

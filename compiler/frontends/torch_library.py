@@ -28,7 +28,7 @@ def extra(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
-        wanted = EXTRAS.get(package, "snntorch' or 'spikec[norse")
+        wanted = EXTRAS.get(package, "snntorch]' or 'spikec[norse")
         raise SpikecError(
             "SPK1303",
             package,

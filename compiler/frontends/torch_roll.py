@@ -214,7 +214,7 @@ class Rolled:
         match key[0]:
             case "sent":
                 port = "" if key[2] == OUT else f".{key[2]}"
-                return f"{key[1]}{port}" + (f" {key[3]} step(s) before" if key[3] else "")
+                return f"{key[1]}{port}" + (f"[t-{key[3]}]" if key[3] else "")
             case "given":
                 return f"argument '{key[1]}'"
             case "mapped":
