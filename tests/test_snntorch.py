@@ -414,7 +414,7 @@ def _membrane(self: Any, x: Any) -> Any:
         (
             _both_ways,
             SEQUENCE,
-            "argument 'x': step 1 reads entry or step 0 of it. Let step k read entry k, along one "
+            "argument 'x': step 3 reads entry or step 0 of it. Let step k read entry k, along one "
             "axis. [SPK1313]",
         ),
         (
@@ -577,7 +577,7 @@ def test_a_state_dict_is_not_guessed(tmp_path: Path) -> None:
     )
     assert refuse(net.state_dict()).startswith("state_dict: it holds weights (a state_dict of 6")
     whole = tmp_path / "whole.pth"
-    torch.save(net, whole)
+    torch.save(nn.Linear(4, 3), whole)
     assert refuse(whole) == (
         f"{whole}: it is no file of plain tensors, so reading it could run code. Give the module: "
         "module:attribute, or spikec.load(module). [SPK1344]"
