@@ -1,7 +1,9 @@
 """Generated Norse networks: every neuron, over time and step by step, and several wirings."""
 
 import importlib
+import itertools
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -63,9 +65,7 @@ def parameters(draw: Draw, kind: str, shape: tuple[int, ...]) -> Any:
     if kind == "LIF":
         return norse.LIFParameters(**own)
     if kind == "LSNN":
-        return norse.LSNNParameters(
-            tau_adapt_inv=number(5.0, 100.0), beta=number(0.05, 0.5), **own
-        )
+        return norse.LSNNParameters(tau_adapt_inv=number(5.0, 100.0), beta=number(0.05, 0.5), **own)
     own["delta_T"] = number(0.2, 0.6)
     if kind == "LIFEx":
         return ex.LIFExParameters(**own)
@@ -99,12 +99,13 @@ class Loop(nn.Module):  # type: ignore[misc]
     """Cells under a loop over time; a Linear from the first one's spikes of the step before."""
 
     def __init__(self, layers: list[Any], cells: list[Any], back: Any) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.layers, self.cells, self.back = nn.ModuleList(layers), nn.ModuleList(cells), back
 
     def forward(self, x: Any) -> Any:
         held = [None] * len(self.cells)
-        before, sent = None, []
+        before: Any = None
+        sent: list[Any] = []
         for now in x:
             for k, (layer, cell) in enumerate(zip(self.layers, self.cells, strict=True)):
                 now = layer(now)
@@ -122,7 +123,7 @@ def chain(draw: Draw, form: str, recurrent: bool) -> tuple[Any, tuple[int, ...]]
     time, dt = form == "sequence", draw.pick(0.001, 0.0005)
     layers: list[Any] = []
     cells: list[Any] = []
-    for k, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for k, (a, b) in enumerate(itertools.pairwise(sizes)):
         kind = draw.pick(*KINDS, *(() if time else ("LIFBox",)))
         last = k == len(sizes) - 2
         if last and k and draw.pick(True, False):
@@ -156,7 +157,7 @@ def image(draw: Draw, form: str) -> tuple[Any, tuple[int, ...]]:
     time = form == "sequence"
     cell = neuron(draw, draw.pick(*KINDS), first, time, 0.001)
     pool = draw.pick(nn.AvgPool2d(2), nn.MaxPool2d(2))
-    size = int(np.prod(pool(torch.zeros(1, *first)).shape))
+    size = prod(pool(torch.zeros(1, *first)).shape)
     line = draw.weights(nn.Linear(size, 5), 6.0)
     last = neuron(draw, draw.pick("LIF", "LSNN", "IAF"), (5,), time, 0.001)
     if time:
@@ -210,7 +211,8 @@ def _forward(net: Any, x: Any) -> Any:
         return net(x)
     if isinstance(net, norse.Lift) or any(over_time(m) for m in net.modules() if _neuron(m)):
         return net(x)[0]
-    sent, state = [], None
+    sent: list[Any] = []
+    state: Any = None
     for step in x:
         y, state = net(step, state)
         sent.append(y)

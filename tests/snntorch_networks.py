@@ -1,7 +1,9 @@
 """Generated snnTorch networks: every neuron class, reset, parameter form and wiring."""
 
 import importlib
+import itertools
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -56,8 +58,10 @@ class Draw:
         """Fill a layer so that what it sends is of the size of a threshold."""
         with torch.no_grad():
             for name, p in module.named_parameters():
-                fan_in = max(int(np.prod(p.shape[1:])), 1)
-                p.copy_(self.tensor(tuple(p.shape), gain / fan_in**0.5 if "weight" in name else 0.2))
+                fan_in = max(prod(p.shape[1:]), 1)
+                p.copy_(
+                    self.tensor(tuple(p.shape), gain / fan_in**0.5 if "weight" in name else 0.2)
+                )
         return module
 
     def norm(self, module: Any) -> Any:
@@ -128,7 +132,7 @@ class Net(nn.Module):  # type: ignore[misc]
     """
 
     def __init__(self, layers: list[Any], neurons: list[Any], form: str, extra: Any) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.layers, self.neurons = nn.ModuleList(layers), nn.ModuleList(neurons)
         self.back = extra.get("back")
         self.skip = extra.get("skip", False)
@@ -152,10 +156,12 @@ class Net(nn.Module):  # type: ignore[misc]
         return x, first
 
     def start(self, x: Any) -> tuple[list[tuple[Any, ...]], Any]:
-        held = [tuple(c.reset_mem() for _ in (0,)) for c in self.neurons]
-        flat = [h[0] if isinstance(h[0], tuple) else h for h in held]
+        fresh: list[Any] = [cell.reset_mem() for cell in self.neurons]
+        flat: list[Any] = [h if isinstance(h, tuple) else (h,) for h in fresh]
         batch = x.shape[0] if self.form == "step" else x.shape[1]
-        back = None if self.back is None else torch.zeros(batch, self.back.in_features, dtype=x.dtype)
+        back = (
+            None if self.back is None else torch.zeros(batch, self.back.in_features, dtype=x.dtype)
+        )
         return flat, back
 
     def forward(self, x: Any, state: Any = None) -> Any:
@@ -164,7 +170,7 @@ class Net(nn.Module):  # type: ignore[misc]
             x, before = self.one(x, held, before)
             return x, (held, before)
         held, before = self.start(x)
-        sent = []
+        sent: list[Any] = []
         for t in range(x.shape[0]):
             y, before = self.one(x[t], held, before)
             sent.append(y)
@@ -179,15 +185,13 @@ def dense(draw: Draw, form: str, recurrent: bool) -> tuple[Any, tuple[int, ...]]
         sizes = [sizes[0]] * len(sizes)
     layers = [
         draw.weights(nn.Linear(a, b, bias=draw.pick(True, False)), 1.5)
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in itertools.pairwise(sizes)
     ]
     if draw.pick(True, False):
         layers[0] = nn.Sequential(layers[0], draw.norm(nn.BatchNorm1d(sizes[1])), nn.Dropout(0.3))
     kinds = ("RLeaky", "RSynaptic") if recurrent else ("Leaky", "Synaptic", "Lapicque", "Alpha")
     hidden = form in ("sequential", "hidden")
-    neurons = [
-        neuron(draw, draw.pick(*kinds), (n,), init_hidden=hidden) for n in sizes[1:]
-    ]
+    neurons = [neuron(draw, draw.pick(*kinds), (n,), init_hidden=hidden) for n in sizes[1:]]
     if form == "sequential":
         parts = [m for pair in zip(layers, neurons, strict=True) for m in pair]
         return nn.Sequential(*parts), (sizes[0],)
@@ -222,7 +226,7 @@ def image(draw: Draw, form: str) -> tuple[Any, tuple[int, ...]]:
     if graded and isinstance(pool, nn.MaxPool2d):
         pool = nn.AvgPool2d(2)
     pooled = tuple(pool(torch.zeros(1, *first)).shape[1:])
-    line = draw.weights(nn.Linear(int(np.prod(pooled)), 5), 2.5)
+    line = draw.weights(nn.Linear(prod(pooled), 5), 2.5)
     last = neuron(draw, draw.pick("Leaky", "Synaptic", "Lapicque"), (5,), init_hidden=hidden)
     layers = [conv, nn.Sequential(pool, nn.Flatten(), line)]
     if form == "sequential":
@@ -249,6 +253,11 @@ def generate(seed: int, wiring: str) -> tuple[Any, Any, Array]:
     return net, sample, data.astype(np.float64)
 
 
+def never(module: Any) -> bool:
+    """Return whether a call of a neuron is a whole sequence."""
+    return False
+
+
 def run(net: Any, data: Array, dtype: Any) -> Seen:
     """Run the framework itself from fresh states, without changing the network's numbers."""
     net = net.to(dtype)
@@ -261,7 +270,7 @@ def run(net: Any, data: Array, dtype: Any) -> Seen:
     x = torch.tensor(data, dtype=dtype)
     with torch.no_grad():
         sent = _forward(net, x)
-    seen = watch.seen(lambda _: False)
+    seen = watch.seen(never)
     seen.outputs = [numpy(sent)]
     return seen
 
@@ -269,7 +278,8 @@ def run(net: Any, data: Array, dtype: Any) -> Seen:
 def _forward(net: Any, x: Any) -> Any:
     if isinstance(net, Net) and net.form != "step":
         return net(x)
-    sent, state = [], None
+    sent: list[Any] = []
+    state: Any = None
     for step in x:
         if isinstance(net, Net):
             y, state = net(step, state)

@@ -61,7 +61,7 @@ def alpha() -> list[Case]:
         "h_init": (-0.3, 0.3),
         **START,
     }
-    formats = dict.fromkeys(("e", "h", "v"), NARROW)
+    formats: dict[str, tuple[int, int, bool]] = {"e": NARROW, "h": NARROW, "v": NARROW}
     return [
         Case(
             spikec.AlphaLIF, oracles.alpha, ranges,
@@ -74,7 +74,7 @@ def alpha() -> list[Case]:
 def euler() -> list[Case]:
     box = {"rate": RATES["rate"], "leak": RATES["leak"], **BOX}
     current = {**RATES, **BOX, "u_init": (-0.3, 0.3)}
-    models = (
+    models: tuple[tuple[Any, Any, Any, dict[str, tuple[int, int, bool]]], ...] = (
         (spikec.EulerLIF, oracles.lif_box, box, {"v": NARROW}),
         (spikec.EulerCubaLIF, oracles.lif, current, {"u": NARROW, "v": NARROW}),
     )
@@ -93,7 +93,7 @@ def lsnn() -> list[Case]:
         **RATES, **BOX, "adaptation_rate": (0.02, 0.3), "beta": (0.0, 0.3),
         "u_init": (-0.3, 0.3), "b_init": (0.3, 1.0),
     }  # fmt: skip
-    formats = dict.fromkeys(("v", "u", "b"), NARROW)
+    formats: dict[str, tuple[int, int, bool]] = {"v": NARROW, "u": NARROW, "b": NARROW}
     return [Case(spikec.LSNN, oracles.lsnn, ranges, formats=formats)]
 
 
@@ -155,7 +155,9 @@ def test_in_integers(kind: str) -> None:
     sent = cases = 0
     for case, each, _ in chosen(kind, size(1, 24)):
         given = draw(case, random, each, 256)
-        formats = {state: (*form, *next(casts)) for state, form in case.formats.items()}
+        formats: dict[str, tuple[Any, ...]] = {
+            state: (*form, *next(casts)) for state, form in case.formats.items()
+        }
         inputs = stimulus(case, random)
         rows = [[Fraction(x) for x in row] for row in inputs[0].tolist()]
         casted = {site: Format(*form) for site, form in formats.items()}
@@ -207,7 +209,9 @@ def test_the_integer_form_is_the_decaying_one(model: Any) -> None:
     np.testing.assert_array_equal(held[0].spikes["n"], held[1].spikes["n"])
     assert held[0].spikes["n"].any()
     for state in neuron.states:
-        np.testing.assert_allclose(held[0].state["n"][state], held[1].state["n"][state], 1e-12, 1e-12)
+        np.testing.assert_allclose(
+            held[0].state["n"][state], held[1].state["n"][state], 1e-12, 1e-12
+        )
 
 
 def test_a_drive_that_equals_the_threshold() -> None:

@@ -4,8 +4,7 @@ The framework runs in float64: ``double()`` on the module, and, as snnTorch's sp
 ``Tensor.float()``, that function bent to ``double`` meanwhile.
 """
 
-import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +37,7 @@ class Seen:
 
 
 @contextmanager
-def double_spikes() -> Iterator[None]:
+def double_spikes() -> Generator[None]:
     """Let ``Tensor.float`` keep float64."""
     original = torch.Tensor.float
     torch.Tensor.float = torch.Tensor.double

@@ -16,7 +16,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.nir import load_nir
 from spikec.compiler.frontends.torch_file import SUFFIXES as TORCH_SUFFIXES
 from spikec.compiler.frontends.torch_file import is_weights, refuse_file, refuse_weights
-from spikec.compiler.frontends.torch_library import is_module
+from spikec.compiler.frontends.torch_library import is_module, several
 from spikec.compiler.ir import Graph
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.untyped import nir
@@ -57,9 +57,9 @@ def load(
         return _as_it_is(source, dt, semantics)
     if is_module(source):
         return _load_module(source, dt, semantics, sample)
-    if isinstance(source, tuple) and len(source) == 2 and is_module(source[0]):  # pyright: ignore[reportUnknownArgumentType]
-        module, example = source  # pyright: ignore[reportUnknownVariableType]
-        return _load_module(module, dt, semantics, example if sample is None else sample)
+    pair = several(source)
+    if pair is not None and len(pair) == 2 and is_module(pair[0]):
+        return _load_module(pair[0], dt, semantics, pair[1] if sample is None else sample)
     if is_weights(source):
         refuse_weights(source, "state_dict")
     bundled = None if _is_file_name(str(source)) else bundled_models().get(str(source))
@@ -134,9 +134,7 @@ def _load_module(
 
 def _is_file_name(text: str) -> bool:
     """Return whether ``text`` names a file, there or not, rather than a model or a module."""
-    return os.path.isfile(text) or text.endswith(
-        (*NIR_SUFFIXES, *TORCH_SUFFIXES, *LATER_SUFFIXES)
-    )
+    return os.path.isfile(text) or text.endswith((*NIR_SUFFIXES, *TORCH_SUFFIXES, *LATER_SUFFIXES))
 
 
 def _is_hdf5(path: Path) -> bool:

@@ -82,7 +82,7 @@ class Norse:
 
     def owns(self, module: Any) -> bool:
         """Return whether Norse defines the module, and it is no container."""
-        cls = type(module)
+        cls = module.__class__
         return cls.__module__.startswith("norse.") and cls.__name__ not in CONTAINERS
 
     @staticmethod
@@ -184,7 +184,7 @@ def _keep_steps(
     for t in range(shape[0]):
         here = pick(source, 0, t)
         calls.append(Call(name, module, recorder.count(module), here, taken, shape[1:]))
-        taken = {port: Sent(shape[1:], calls[-1], port) for port in taken}
+        taken = dict[str, Value | None]((port, Sent(shape[1:], calls[-1], port)) for port in taken)
     recorder.calls.extend(calls)
     recorder.keep(sent, _stacked(calls, shape, OUT))
     for field, tensor in after._asdict().items():
@@ -263,9 +263,7 @@ def _lif(p: _Parameters) -> Neuron:
 
 def _li_box(p: _Parameters) -> Neuron:
     rate = p.rate("tau_mem_inv")
-    return LeakyIntegrator(
-        decay=1.0 - rate, gain=rate, offset=rate * p.v_leak, v_init=p.start(OUT)
-    )
+    return LeakyIntegrator(decay=1.0 - rate, gain=rate, offset=rate * p.v_leak, v_init=p.start(OUT))
 
 
 def _li(p: _Parameters) -> Neuron:
@@ -331,4 +329,3 @@ _EQUATIONS: dict[str, Callable[[_Parameters], Neuron]] = {
     "adex": _adex,
     "ex": _exponential,
 }
-

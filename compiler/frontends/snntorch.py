@@ -13,7 +13,7 @@ import numpy as np
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.torch_cells import Cell, initial, refuse_start
 from spikec.compiler.frontends.torch_layers import Layer, refuse_hooks
-from spikec.compiler.frontends.torch_library import extra, numbers, per_neuron, torch
+from spikec.compiler.frontends.torch_library import extra, numbers, per_neuron, several, torch
 from spikec.compiler.frontends.torch_roll import OUT
 from spikec.compiler.frontends.torch_trace import Call, Recorder, Sent, Value
 from spikec.compiler.neurons.alpha_lif import AlphaLIF
@@ -71,8 +71,8 @@ class SnnTorch:
         if not self.owns(module):
             return None
         for name in STATES:
-            known = getattr(extra("snntorch"), name, None) or _alpha()
-            if isinstance(module, known) and type(module).forward is known.forward:
+            known, cls = getattr(extra("snntorch"), name), module.__class__
+            if isinstance(module, known) and cls.forward is known.forward:
                 return name
         return None
 
@@ -111,7 +111,7 @@ class SnnTorch:
         call = Call(name, module, recorder.count(module), source, taken, shape)
         result = forward(*args, **keywords)
         recorder.calls.append(call)
-        returned = result if isinstance(result, tuple) else (result,)
+        returned = several(result) or (result,)
         recorder.keep(returned[0], Sent(shape, call, OUT))
         for state in states:
             recorder.keep(getattr(module, state), Sent(shape, call, _port(state)))
@@ -156,10 +156,6 @@ class SnnTorch:
 
 def _port(state: str) -> str:
     return OUT if state == "spk" else state
-
-
-def _alpha() -> Any:
-    return extra("snntorch._neurons.alpha").Alpha
 
 
 def _refuse_options(call: Call) -> None:

@@ -3,10 +3,10 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.frontends.torch_library import torch
+from spikec.compiler.frontends.torch_library import table, torch
 
 SUFFIXES = (".pt", ".pth", ".ckpt")
 REMEDY = "module:attribute, or spikec.load(module)"
@@ -41,7 +41,7 @@ def refuse_weights(held: object, where: str) -> NoReturn:
     Raises:
         SpikecError: SPK1343.
     """
-    names = [str(k) for k in held] if isinstance(held, dict) else []  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    names = [str(name) for name in table(held) or ()]
     listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     what = f"a state_dict of {len(names)} tensors: {listed}" if names else type(held).__name__
     raise SpikecError(
@@ -52,8 +52,9 @@ def refuse_weights(held: object, where: str) -> NoReturn:
     )
 
 
-def is_weights(value: Any) -> bool:
+def is_weights(value: object) -> bool:
     """Return whether a value is a state_dict, without importing torch."""
-    loaded = sys.modules.get("torch")
-    tensors = isinstance(value, dict) and len(value) > 0  # pyright: ignore[reportUnknownArgumentType]
-    return loaded is not None and tensors and all(isinstance(v, loaded.Tensor) for v in value.values())
+    loaded, held = sys.modules.get("torch"), table(value)
+    if loaded is None or not held:
+        return False
+    return all(isinstance(v, loaded.Tensor) for v in held.values())

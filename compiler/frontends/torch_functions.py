@@ -7,7 +7,7 @@ import numpy as np
 
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.torch_layers import record_layer
-from spikec.compiler.frontends.torch_library import torch
+from spikec.compiler.frontends.torch_library import is_tuple, several, torch
 from spikec.compiler.frontends.torch_trace import (
     Constant,
     Given,
@@ -105,8 +105,8 @@ class _Operands:
 
     def rest(self, name: str) -> tuple[Any, ...]:
         """Return the numbers behind the tensor, given one by one or as one sequence."""
-        given = self.args[1:] or (self.keywords.get(name, ()),)
-        return tuple(given[0]) if isinstance(given[0], tuple | list) else tuple(given)
+        given = tuple(self.args[1:]) or (self.keywords.get(name, ()),)
+        return several(given[0]) or given
 
 
 def _values(o: _Operands, name: str, made: list[Any]) -> list[Value]:
@@ -172,7 +172,9 @@ def scaled(shape: Shape, factor: Array, source: Value) -> Value:
     """Return a value times constants."""
     if isinstance(source, Constant):
         return Constant(shape, np.broadcast_to(source.number * factor, shape))
-    return source if np.all(factor == 1) and source.shape == shape else Scaled(shape, factor, source)
+    return (
+        source if np.all(factor == 1) and source.shape == shape else Scaled(shape, factor, source)
+    )
 
 
 def _product(o: _Operands, shape: Shape, _: Any) -> Value | None:
@@ -215,7 +217,7 @@ def _concatenate(o: _Operands, shape: Shape, _: Any) -> Value | None:
 
 def _index(o: _Operands, shape: Shape, _: Any) -> Value | None:
     value, index = o.value(o.args[0]), o.args[1]
-    return indexed(value, index if isinstance(index, tuple) else (index,))
+    return indexed(value, _parts(index))
 
 
 def indexed(value: Value, index: tuple[Any, ...]) -> Value | None:
@@ -233,9 +235,15 @@ def indexed(value: Value, index: tuple[Any, ...]) -> Value | None:
     return pick(value, axis, index[axis] % value.shape[axis])
 
 
+def _parts(index: Any) -> tuple[Any, ...]:
+    # A list would be an index of several entries.
+    return index if is_tuple(index) else (index,)
+
+
 def _select(o: _Operands, shape: Shape, _: Any) -> Value:
-    value, axis = o.value(o.args[0]), o.get(1, "dim")
-    return pick(value, axis, o.get(2, "index") % value.shape[axis])
+    value = o.value(o.args[0])
+    axis = int(o.get(1, "dim"))
+    return pick(value, axis, int(o.get(2, "index")) % value.shape[axis])
 
 
 def _permute(o: _Operands, shape: Shape, _: Any) -> Value | None:
@@ -273,8 +281,8 @@ def permuted(value: Value, axes: tuple[int, ...], shape: Shape) -> Value | None:
 def _over_axis(average: bool) -> Callable[..., Value | None]:
     def handle(o: _Operands, shape: Shape, _: Any) -> Value | None:
         value, axis = o.value(o.args[0]), o.get(1, "dim")
-        if isinstance(axis, tuple | list) and len(axis) == 1:
-            axis = axis[0]
+        axes = several(axis)
+        axis = axes[0] if axes is not None and len(axes) == 1 else axis
         if not isinstance(value, Stacked) or not isinstance(axis, int) or not shape:
             return None
         if axis % len(value.shape) != value.axis or o.get(2, "keepdim", False):
@@ -303,7 +311,7 @@ def _assign(recorder: Recorder, function: Callable[..., Any], args: Sequence[Any
     held = recorder.value(buffer)
     function(*args)
     _forget_views(recorder, buffer)
-    value = _assigned(recorder, held, index if isinstance(index, tuple) else (index,), source)
+    value = _assigned(recorder, held, _parts(index), source)
     shape = tuple(buffer.shape)
     recorder.keep(buffer, value or Unknown(shape, "an assignment to part of a tensor"))
 
@@ -372,4 +380,3 @@ _HANDLERS: dict[str, Callable[..., Value | None]] = {
     "avg_pool1d": _pool("AvgPool1d"),
     "avg_pool2d": _pool("AvgPool2d"),
 }
-

@@ -13,7 +13,6 @@ from math import prod
 
 import numpy as np
 
-from spikec.compiler.equation import Neuron
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.frontends.torch_cells import Cell
 from spikec.compiler.frontends.torch_layers import Layer, scale_rows
@@ -35,7 +34,16 @@ from spikec.compiler.ir import Input, Output, Population, Projection
 from spikec.compiler.neurons.relay import Relay
 from spikec.compiler.neurons.threshold import Threshold
 from spikec.compiler.rounding import scale_synapse
-from spikec.compiler.synapses import Conv1d, Conv2d, Dense, OneToOne, Pool2d, Shape, Synapse, identity
+from spikec.compiler.synapses import (
+    Conv1d,
+    Conv2d,
+    Dense,
+    OneToOne,
+    Pool2d,
+    Shape,
+    Synapse,
+    identity,
+)
 from spikec.compiler.types import Array, Tensor
 
 
@@ -332,7 +340,9 @@ class Builder:
         name, port = value.call.name, value.port
         state = self.cells[name].states.get(port)
         if state is not None and port != OUT:
-            text = f"is returned too; record it as state '{state}' of population '{self._names[name]}'"
+            text = (
+                f"is returned too; record it as state '{state}' of population '{self._names[name]}'"
+            )
             finding = Finding("SPK1333", f"{name}.{port}", text)
             if finding not in self.findings:
                 self.findings.append(finding)
@@ -347,7 +357,9 @@ def _times(term: _Term, factor: Array) -> _Term:
     gain = np.broadcast_to(factor.reshape(-1), term.synapse.out_size)
     synapse = term.synapse
     if isinstance(synapse, OneToOne) and factor.ndim and not synapse.weight.shape:
-        synapse = replace(synapse, weight=Tensor.floats(synapse.weight.data * np.ones(synapse.size)))
+        synapse = replace(
+            synapse, weight=Tensor.floats(synapse.weight.data * np.ones(synapse.size))
+        )
     return replace(term, synapse=scale_synapse(synapse, gain))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.frontends.torch_library import numbers, torch
+from spikec.compiler.frontends.torch_library import numbers, several, torch
 from spikec.compiler.frontends.torch_trace import Mapped, Recorder, Unknown, Value, reshape, tensors
 from spikec.compiler.synapses import (
     Conv1d,
@@ -234,7 +234,7 @@ def scale_rows(synapse: Synapse, factor: Array, shift: Array | None) -> Synapse 
 
 
 def _each(value: Any, axes: int) -> Shape:
-    return tuple(value) if isinstance(value, tuple | list) else (int(value),) * axes
+    return several(value) or (int(value),) * axes
 
 
 def _tensor(parameter: Any) -> Tensor:
@@ -263,7 +263,8 @@ def _kind(module: Any) -> str | None:
     nn = torch().nn
     for kind in SUPPORTED:
         known = getattr(nn, kind)
-        if isinstance(module, known) and type(module).forward is known.forward:
+        cls = module.__class__
+        if isinstance(module, known) and cls.forward is known.forward:
             return kind
     return None
 
@@ -273,7 +274,7 @@ class Layers:
 
     def owns(self, module: Any) -> bool:
         """Return whether it is a layer of torch.nn, or one with its forward."""
-        cls = type(module)
+        cls = module.__class__
         own = cls.__module__.startswith("torch.") and cls.__name__ not in CONTAINERS
         return own or _kind(module) is not None
 

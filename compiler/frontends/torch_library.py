@@ -2,7 +2,8 @@
 
 import importlib
 import sys
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 
@@ -35,6 +36,25 @@ def extra(name: str) -> Any:
             f"it is needed to read this model, and cannot be imported ({error})",
             f"Run pip install 'spikec[{wanted}]'",
         ) from error
+
+
+def several(value: object) -> tuple[Any, ...] | None:
+    """Return the parts of a tuple or list, or None."""
+    return tuple(cast(Iterable[Any], value)) if isinstance(value, tuple | list) else None
+
+
+def table(value: object) -> dict[Any, Any] | None:
+    """Return a dict, or None."""
+    return value if _is_dict(value) else None
+
+
+def _is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
+
+
+def is_tuple(value: object) -> TypeGuard[tuple[Any, ...]]:
+    """Return whether a value is a tuple."""
+    return isinstance(value, tuple)
 
 
 def is_module(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""A torch module to a ``Graph``: run it once on an example, roll up its steps, build the network."""
+"""A torch module to a ``Graph``: run it on an example, roll up its steps, build the network."""
 
 import inspect
 import re
@@ -15,7 +15,7 @@ from spikec.compiler.frontends.torch_cells import Cell, Framework
 from spikec.compiler.frontends.torch_functions import record
 from spikec.compiler.frontends.torch_graph import Builder
 from spikec.compiler.frontends.torch_layers import Layers
-from spikec.compiler.frontends.torch_library import torch
+from spikec.compiler.frontends.torch_library import is_tuple, several, table, torch
 from spikec.compiler.frontends.torch_roll import roll, tap
 from spikec.compiler.frontends.torch_trace import Call, Given, Tracer, tensors
 from spikec.compiler.ir import Graph
@@ -60,14 +60,15 @@ def load_module(module: Any, sample: object | None, dt: float | None) -> Graph:
 
 def _returned(result: Any, state: bool = False) -> Iterator[tuple[Any, bool]]:
     """Yield every tensor that a forward returned, and whether it is part of a neuron's state."""
+    held, parts = table(result), several(result)
     if isinstance(result, torch().Tensor):
         yield result, state
-    elif isinstance(result, dict):
-        for part in result.values():  # pyright: ignore[reportUnknownVariableType]
+    elif held is not None:
+        for part in held.values():
             yield from _returned(part, state)
-    elif isinstance(result, tuple | list):
-        inside = state or type(result).__module__.startswith("norse.")  # pyright: ignore[reportUnknownArgumentType]
-        for part in result:  # pyright: ignore[reportUnknownVariableType]
+    elif parts is not None:
+        inside = state or type(result).__module__.startswith("norse.")
+        for part in parts:
             yield from _returned(part, inside)
 
 
@@ -82,7 +83,11 @@ def _cell(call: Call) -> Cell:
 def _shown_whole(builder: Builder, names: Iterable[str]) -> Iterable[Finding]:
     """Yield a finding for what is shown unchanged in every step of a forward over time."""
     for name in names:
-        if builder.rolled.steps > 1 and name in builder.inputs and name not in builder.rolled.sliced:
+        if (
+            builder.rolled.steps > 1
+            and name in builder.inputs
+            and name not in builder.rolled.sliced
+        ):
             text = "the forward shows it whole in every step; feed it so, as --encode constant does"
             yield Finding("SPK1334", name, text)
 
@@ -162,14 +167,13 @@ def _sample(module: Any, sample: object | None) -> tuple[Any, ...]:
             "what its forward takes cannot be told from its layers",
             "Give sample=, a tensor that its forward accepts",
         )
-    given = sample if isinstance(sample, tuple) else (sample,)
-    return tuple(_argument(module, k, a) for k, a in enumerate(given))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    given = sample if is_tuple(sample) else (sample,)
+    return tuple(_argument(module, k, a) for k, a in enumerate(given))
 
 
-def _argument(module: Any, place: int, value: Any) -> Any:
+def _argument(module: Any, place: int, given: Any) -> Any:
     """Return a tensor of the module's own type; what is no array stays as it is."""
-    if isinstance(value, np.ndarray):
-        value = torch().from_numpy(np.ascontiguousarray(value))
+    value: Any = torch().as_tensor(given) if isinstance(given, np.ndarray) else given
     if not isinstance(value, torch().Tensor):
         if place:
             return value
@@ -214,7 +218,8 @@ def _unchanged(module: Any) -> Generator[None]:
     kept: list[tuple[Any, dict[str, Any], list[tuple[dict[Any, Any], dict[Any, Any]]]]] = []
     for part in module.modules():
         held = dict(part.__dict__)
-        inner = [(v, dict(v)) for v in held.values() if type(v) is dict]
+        tables = (table(v) for v in held.values())
+        inner = [(t, t.copy()) for t in tables if t is not None]
         kept.append((part, held, inner))
     grads = [(t, t.requires_grad) for t in _loose(module)]
     try:

@@ -181,7 +181,9 @@ class Rolled:
         common = mine & theirs
         mine, theirs = mine - common, theirs - common
         for sign, number in list(theirs.elements()):
-            found = next((m for m in mine if m[0] == sign and not self._same(m[1], number, step)), None)
+            found = next(
+                (m for m in mine if m[0] == sign and not self._same(m[1], number, step)), None
+            )
             if found is not None:
                 mine -= Counter([found])
             elif not self._silent(number, step):

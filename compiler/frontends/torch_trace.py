@@ -6,14 +6,14 @@ else that touches a recorded tensor gives an ``Unknown`` value, which is an erro
 neuron or an output needs it; a branch on a recorded value is an error at once.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Protocol
 
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.frontends.torch_library import extra, torch
+from spikec.compiler.frontends.torch_library import extra, several, table, torch
 from spikec.compiler.synapses import Shape
 from spikec.compiler.types import Array
 
@@ -270,24 +270,20 @@ def tensors(value: Any) -> Iterator[Any]:
     """Yield every tensor in nested tuples, lists and dicts."""
     if isinstance(value, torch().Tensor):
         yield value
-    elif isinstance(value, tuple | list):
-        for part in value:  # pyright: ignore[reportUnknownVariableType]
-            yield from tensors(part)
-    elif isinstance(value, dict):
-        for part in value.values():  # pyright: ignore[reportUnknownVariableType]
-            yield from tensors(part)
+        return
+    held = table(value)
+    for part in several(value) or (() if held is None else held.values()):
+        yield from tensors(part)
 
 
 @contextmanager
-def _watching(tracer: Tracer) -> Iterator[None]:
+def _watching(tracer: Tracer) -> Generator[None]:
     """Let the tracer see every call of a module and of a tensor function."""
     modules = torch().nn.Module
     original = modules.__call__
 
     def call(module: Any, *args: Any, **keywords: Any) -> Any:
-        return tracer.called(
-            module, args, keywords, lambda *a, **k: original(module, *a, **k)
-        )
+        return tracer.called(module, args, keywords, lambda *a, **k: original(module, *a, **k))
 
     def handle(_: Any, function: Any, __: Any, args: Any = (), keywords: Any = None) -> Any:
         return tracer.function(function, args, keywords or {})

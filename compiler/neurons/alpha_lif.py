@@ -71,7 +71,7 @@ class AlphaLIF(Neuron):
         slow, fast = leak_bound(self.excitatory_decay), leak_bound(self.inhibitory_decay)
         if slow is None or fast is None:
             return None
-        return (np.abs(self.ratio.real()) + 1.0) * (slow + fast)
+        return np.asarray((np.abs(self.ratio.real()) + 1.0) * (slow + fast))
 
     def drive(self) -> float:
         """Return what a subtracted threshold adds to a current at most."""

@@ -1,11 +1,11 @@
 """Current-based LIF in the order of an Euler step (Norse LIF, norse/torch/functional/lif.py).
 
 jump = u + i;  x = v + rate ((leak - v) + jump);  u <- jump - synapse_rate jump;  spike and reset as
-in ``firing``. In exact numbers it is ``CubaLIF`` with current_phase jump, which is its integer form.
+in ``firing``. In exact numbers it is ``CubaLIF`` with current_phase jump: its integer form.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class EulerCubaLIF(Firing):
         """Return the ``CubaLIF`` that is equal in exact numbers."""
         rate = self.rate.real()
         own = ("rate", "synapse_rate", "leak")
-        kept = {n: t for n, t in self.parameters().items() if n not in own}
+        kept: dict[str, Any] = {n: t for n, t in self.parameters().items() if n not in own}
         return CubaLIF(
             synapse_decay=Tensor.floats(1.0 - self.synapse_rate.real()),
             decay=Tensor.floats(1.0 - rate),
@@ -65,4 +65,4 @@ class EulerCubaLIF(Firing):
         slow = leak_bound(Tensor.floats(1.0 - self.rate.real()))
         if fast is None or slow is None:
             return None
-        return fast * np.maximum(1.0, slow * np.abs(self.rate.real()))
+        return np.asarray(fast * np.maximum(1.0, slow * np.abs(self.rate.real())))

@@ -2,11 +2,11 @@
 
 Spike and reset as in ``firing``. In exact numbers it is ``LIF`` with decay 1 - rate and gain rate,
 which is its integer form; in floating point the order decides what a membrane settles at, and so
-whether a drive that just equals the threshold fires (Norse LIFBox, norse/torch/functional/lif_box.py).
+whether a drive that just equals the threshold fires (norse/torch/functional/lif_box.py).
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from spikec.compiler.equation import Casts, Parameter, Step, Wires, parameter
 from spikec.compiler.neurons.firing import Firing, leak_bound
@@ -35,7 +35,9 @@ class EulerLIF(Firing):
     def decaying(self) -> LIF:
         """Return the ``LIF`` that is equal in exact numbers."""
         rate = self.rate.real()
-        kept = {n: t for n, t in self.parameters().items() if n not in ("rate", "leak")}
+        kept: dict[str, Any] = {
+            n: t for n, t in self.parameters().items() if n not in ("rate", "leak")
+        }
         return LIF(
             decay=Tensor.floats(1.0 - rate),
             gain=self.rate,

@@ -73,7 +73,7 @@ class LSNN(Neuron):
         rates = (self.rate.real(), self.synapse_rate.real(), self.adaptation_rate.real())
         if any(bool(np.any((r <= 0) | (r > 1))) for r in rates):
             return None
-        return np.maximum(1.0 / rates[1], 1.0 / rates[2]) + 1.0
+        return np.asarray(np.maximum(1.0 / rates[1], 1.0 / rates[2]) + 1.0)
 
     def drive(self) -> float:
         """Return the largest rest, threshold or rise of it."""
