@@ -1,6 +1,7 @@
 """snnTorch in: the converted network is the network, and what cannot be is refused."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import snntorch_networks as networks
 import spikec
 from sizes import evidence, size
 from snntorch_networks import snn
-from torch_networks import compare, double_spikes, nn, numpy, torch
+from torch_networks import Seen, compare, double_spikes, nn, numpy, torch
 
 SOURCE = Path(__file__).parents[1] / "src"
 
@@ -26,7 +27,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 def test_generated_networks(wiring: str) -> None:
     """Every spike over 100 steps equals the framework's own in float64, every state to 1e-9."""
     wanted, counted, differing, spikes = size(4, 110), 0, 0, 0
-    largest = 0.0
+    largest = rounding = 0.0
     for seed in range(2 * wanted):
         if counted == wanted:
             break
@@ -43,14 +44,40 @@ def test_generated_networks(wiring: str) -> None:
         wrong, gap = compare(graph, {graph.inputs[0].name: data}, seen, networks.NAMES, backend)
         assert (wrong, gap <= 1e-9) == (0, True), (wiring, seed, wrong, gap)
         largest = max(largest, gap)
+        rounding = max(rounding, apart(single, seen))
         differing += any(
             not np.array_equal(single.spikes[n] != 0, seen.spikes[n] != 0) for n in seen.spikes
         )
     assert counted == wanted
+    assert rounding > 1e-9, "float32 was not run in float32"
     print(f"float32: {differing} of {counted} {wiring} networks have a differing spike")
     evidence(
         f"snntorch_{wiring}", networks=counted, spikes=spikes, largest=largest, float32=differing
     )
+
+
+def apart(single: Seen, seen: Seen) -> float:
+    """Return the largest difference of a state in the first steps, before spikes may differ."""
+    return max(
+        float(np.abs(held[:3] - seen.states[name][state][:3]).max())
+        for name, states in single.states.items()
+        for state, held in states.items()
+    )
+
+
+def test_the_program_in_the_documentation(tmp_path: Path) -> None:
+    """It trains, loads, compiles and agrees with the trained network."""
+    page = (SOURCE.parent / "docs" / "torch.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (same, accuracy), (quantised, _) = (line.split() for line in done.stdout.splitlines())
+    assert float(same) > 0.999
+    assert float(accuracy) > 0.8
+    assert float(quantised) > 0.9
 
 
 # Networks as people write them -------------------------------------------------------------------
@@ -204,7 +231,7 @@ class Back(Tutorial):
     """Feedback by the user's own hand, and a sum that begins in the second step."""
 
     def __init__(self) -> None:
-        nn.Module.__init__(self)
+        Tutorial.__init__(self)
         self.back = nn.Linear(3, 8, bias=False)
 
     def forward(self, x: Any) -> Any:
@@ -503,7 +530,7 @@ def test_modules_that_are_refused() -> None:
         "1: this Leaky has a spike_grad that is not 1 above the threshold and 0 elsewhere, which "
         "is not supported. Train without it. [SPK1326]"
     )
-    assert "state_quant, which rounds" in refuse(chain(hidden(state_quant=nothing)))
+    assert "state_quant, which rounds" in refuse(chain(hidden(state_quant=torch.relu)))
     changed = hidden(reset_delay=False)
     changed.reset_mechanism = "zero"
     assert refuse(chain(changed)) == (
