@@ -258,6 +258,47 @@ def test_feedback_between_layers() -> None:
     assert agree(net, graph, data, 40, lambda r: r["spikes"]) > 20
 
 
+class Sequence(nn.Module):  # type: ignore[misc]
+    """Convolutions over one axis; a sum over time of a layer's values."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.conv = nn.Conv1d(2, 4, 4, padding="same", dilation=2, groups=2)
+        self.bn = nn.BatchNorm1d(4)
+        self.lif1 = snn.Leaky(beta=0.8, threshold=torch.tensor([[0.5], [1.0], [0.7], [0.4]]))
+        self.pool = nn.MaxPool1d(2)
+        self.conv2 = nn.Conv1d(4, 4, 3, stride=2, bias=False)
+        self.lif2 = snn.Synaptic(alpha=0.5, beta=0.8, reset_mechanism="zero")
+        self.mean = nn.AdaptiveAvgPool1d(1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        mem1, (syn2, mem2) = self.lif1.reset_mem(), self.lif2.reset_mem()
+        total: Any = 0
+        for now in x.unbind(0):
+            spk1, mem1 = self.lif1(self.bn(self.conv(now)), mem1)
+            spk2, syn2, mem2 = self.lif2(self.conv2(self.pool(spk1)), syn2, mem2)
+            total = self.head(torch.flatten(self.mean(spk2), 1)) + total
+        return total / len(x)
+
+
+def test_sequences_and_values_over_time() -> None:
+    """One-dimensional layers; the mean over time of values is left to the reader."""
+    torch.manual_seed(4)
+    net = scaled(Sequence(), 2.0)
+    graph = spikec.load(net, sample=torch.rand(4, 2, 2, 13))
+    (output,) = graph.outputs
+    assert [f.code for f in graph.findings] == ["SPK1332"]
+    assert [p.name for p in graph.populations] == ["lif1", "lif2", "pool", "mean", "head"]
+    data = np.random.default_rng(4).random((30, 3, 2, 13)) * 2
+    with double_spikes(), torch.no_grad():
+        wanted = numpy(net.double().eval()(torch.tensor(data)))
+    trace = spikec.simulate(spikec.compile(graph), np.moveaxis(data, 0, 1), ("spikes",))
+    np.testing.assert_allclose(trace.outputs[output.name].mean(axis=1), wanted, 0, 1e-9)
+    assert trace.spikes["lif1"].any()
+    assert trace.spikes["lif2"].any()
+
+
 def test_one_step_with_states_handed_in() -> None:
     """Initial states come from the sample."""
 
@@ -364,6 +405,23 @@ def test_a_shared_neuron() -> None:
     )
 
 
+def test_modules_that_are_not_registered() -> None:
+    """Neurons in a plain list are not part of the network."""
+
+    class Listed(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            nn.Module.__init__(self)
+            self.line, self.cells = nn.Linear(4, 3), [hidden(), hidden()]
+
+        def forward(self, x: Any) -> Any:
+            return self.cells[1](nn.Flatten()(self.cells[0](self.line(x))))
+
+    assert refuse(Listed(), ONE) == (
+        "Leaky: the forward calls a module that is no part of the network. Make it an attribute, "
+        "or put it into an nn.ModuleList. [SPK1346]"
+    )
+
+
 def test_control_flow_on_data() -> None:
     """A branch on numbers is seen."""
 
@@ -421,6 +479,10 @@ def _partial(self: Any, x: Any) -> Any:
 def _early(self: Any, x: Any) -> Any:
     sent = [self.lif(self.a(x[t])) for t in range(4)]
     return torch.stack(sent[:2])
+
+
+def _compiled(self: Any, x: Any) -> Any:
+    return self.lif(self.a(x) + torch.func.vmap(torch.neg)(x)[:, :3] * 0)
 
 
 def _constant(self: Any, x: Any) -> Any:
@@ -482,6 +544,12 @@ def _membrane(self: Any, x: Any) -> Any:
             SEQUENCE,
             "output: 2 steps of it are returned, the neurons make 4. Return the same signal of "
             "every step. [SPK1319]",
+        ),
+        (
+            _compiled,
+            ONE,
+            "forward: a tensor of compiled or outside code lies between the layers, which is not "
+            "supported. Use layers, sums, constant factors, and one index of time. [SPK1312]",
         ),
         (
             _constant,

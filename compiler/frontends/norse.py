@@ -92,6 +92,10 @@ class Norse:
         own = type(module).__module__.startswith("norse.")
         return own and (type(module).__name__ == "Lift" or (known is not None and known.over_time))
 
+    def nameless(self, module: Any) -> bool:
+        """Return False: a neuron has a state, which must be found and begin anew."""
+        return False
+
     def fresh(self, modules: Iterable[Any]) -> None:
         """Do nothing: states are handed from call to call."""
 

@@ -55,6 +55,10 @@ class SnnTorch:
         own = type(module).__module__.startswith("snntorch.")
         return own or isinstance(module, loaded.SpikingNeuron)
 
+    def nameless(self, module: Any) -> bool:
+        """Return False: a neuron has a state, which must be found and begin anew."""
+        return False
+
     def fresh(self, modules: Iterable[Any]) -> None:
         """Forget hidden states, so that the next forward begins with zeros."""
         for module in modules:

@@ -42,6 +42,10 @@ class Framework(Protocol):
         """Return whether the module is one of its neurons."""
         ...
 
+    def nameless(self, module: Any) -> bool:
+        """Return whether the module may be one that is no part of the network."""
+        ...
+
     def run(
         self,
         recorder: Recorder,

@@ -71,6 +71,7 @@ def record(
     before = _Operands(recorder, args, keywords, operands)
     result = function(*args, **keywords)
     if name in FRESH:
+        recorder.constant(result)
         return result
     if base != name:
         _forget_views(recorder, result)

@@ -278,6 +278,11 @@ class Layers:
         own = cls.__module__.startswith("torch.") and cls.__name__ not in CONTAINERS
         return own or _kind(module) is not None
 
+    def nameless(self, module: Any) -> bool:
+        """Return whether it holds no numbers, and does the same in training."""
+        held = (*module.parameters(), *module.buffers())
+        return not held and "Dropout" not in type(module).__name__
+
     def run(
         self,
         recorder: Recorder,

@@ -37,6 +37,18 @@ def load_module(module: Any, sample: object | None, dt: float | None) -> Graph:
     Raises:
         SpikecError: SPK1301 to SPK1349, or what ``verify_graph`` finds.
     """
+    try:
+        return _loaded(module, sample, dt)
+    except RecursionError:
+        raise SpikecError(
+            "SPK1347",
+            type(module).__name__,
+            "its forward builds a chain of sums that is too long to follow",
+            "Stack the steps with torch.stack, and sum the stack",
+        ) from None
+
+
+def _loaded(module: Any, sample: object | None, dt: float | None) -> Graph:
     tracer, result, names = _recorded(module, sample)
     rolled = roll(tracer.calls)
     builder = Builder(rolled, _cell)
@@ -127,6 +139,8 @@ def _recorded(module: Any, sample: object | None) -> tuple[Tracer, Any, list[str
     args = _sample(module, sample)
     names = _arguments(module, len(args))
     tracer = Tracer((*FRAMEWORKS, Layers()), _names(module), record)
+    tracer.constant([m.__dict__ for m in module.modules()])
+    tracer.constant(args)
     for name, arg in zip(names, args, strict=True):
         if isinstance(arg, torch().Tensor):
             tracer.keep(arg, Given(tuple(arg.shape), name, arg))
@@ -134,6 +148,7 @@ def _recorded(module: Any, sample: object | None) -> tuple[Tracer, Any, list[str
         module.eval()
         for framework in FRAMEWORKS:
             framework.fresh(module.modules())
+        tracer.constant([m._buffers for m in module.modules()])
         result = tracer.run(module, args)
     return tracer, result, names
 

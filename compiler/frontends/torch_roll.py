@@ -349,17 +349,25 @@ def _tap(value: Value, note: str, within_state: bool) -> Tap:
 
 
 def _sum_of_steps(rolled: Rolled, value: Value) -> list[Value] | None:
-    """Return the terms of a sum over all steps of what a neuron sends, or None."""
+    """Return the terms of a sum over all steps of one signal, in order, or None."""
     if rolled.steps == 1 or not isinstance(value, Summed):
         return None
     terms = list(_terms(value))
     if len(terms) != rolled.steps or any(sign != 1 for sign, _ in terms):
         return None
-    sent = [term for _, term in terms if isinstance(term, Sent)]
-    sent.sort(key=lambda s: s.call.index)
-    ports = {(s.call.name, s.port) for s in sent}
-    whole = len(ports) == 1 and [s.call.index for s in sent] == list(range(rolled.steps))
-    return list(sent) if whole else None
+    moments = [_moment(term) for _, term in terms]
+    if sorted(moments) != list(range(rolled.steps)):
+        return None
+    return [terms[moments.index(k)][1] for k in range(rolled.steps)]
+
+
+def _moment(value: Value) -> int:
+    """Return a step that a value refers to, or -1."""
+    while isinstance(value, Mapped | Scaled | Reshaped):
+        value = value.source
+    if isinstance(value, Picked):
+        return value.index
+    return value.call.index if isinstance(value, Sent) else -1
 
 
 def _terms(value: Summed) -> Iterable[tuple[int, Value]]:

@@ -153,6 +153,10 @@ class Recorder(Protocol):
         """Return every recorded tensor."""
         ...
 
+    def constant(self, result: Any) -> None:
+        """Record that tensors are constants."""
+        ...
+
     def count(self, module: Any) -> int:
         """Return the number of calls of a module so far, and count one more."""
         ...
@@ -163,6 +167,10 @@ class Library(Protocol):
 
     def owns(self, module: Any) -> bool:
         """Return whether the module is a leaf: its own forward is not looked into."""
+        ...
+
+    def nameless(self, module: Any) -> bool:
+        """Return whether the module may be one that is no part of the network."""
         ...
 
     def run(
@@ -185,23 +193,31 @@ class Tracer:
     Attributes:
         libraries: Who knows which modules.
         names: Of the modules, by id.
-        functions: Records a tensor function: (tracer, name, function, args, keywords, result).
+        functions: Runs and records a tensor function: (tracer, function, args, keywords).
         calls: Steps of neurons, in order.
+        constants: Tensors that no argument reaches, by id: those that were there before, and those
+            that functions make of such alone.
     """
 
     libraries: Sequence[Library]
     names: Mapping[int, str]
     functions: Callable[..., Any]
     calls: list[Call] = field(default_factory=list[Call])
+    constants: dict[int, Any] = field(default_factory=dict[int, Any])
     _values: dict[int, tuple[Any, Value]] = field(default_factory=dict[int, tuple[Any, Value]])
     _counts: dict[int, int] = field(default_factory=dict[int, int])
     _inside: bool = False
 
     def value(self, tensor: Any) -> Value:
-        """Return what is known of a tensor; one that is not recorded is a constant."""
+        """Return what is known of a tensor; one that is not recorded is a constant.
+
+        What compiled code makes is neither: nobody saw what it was made of.
+        """
         found = self._values.get(id(tensor))
         if found is not None:
             return found[1]
+        if id(tensor) not in self.constants:
+            return Unknown(tuple(tensor.shape), "a tensor of compiled or outside code")
         number = tensor.detach().to("cpu", torch().float64, copy=True).numpy()
         return Constant(tuple(tensor.shape), number)
 
@@ -216,6 +232,10 @@ class Tracer:
     def held(self) -> list[Any]:
         """Return every recorded tensor."""
         return [tensor for tensor, _ in self._values.values()]
+
+    def constant(self, result: Any) -> None:
+        """Record that tensors are constants; they stay alive, as those of ``keep``."""
+        self.constants.update((id(t), t) for t in tensors(result))
 
     def count(self, module: Any) -> int:
         """Return the number of calls of a module so far, and count one more."""
@@ -248,7 +268,15 @@ class Tracer:
         owner = next((lib for lib in self.libraries if lib.owns(module)), None)
         if self._inside or owner is None:
             return forward(*args, **keywords)
-        name = self.names.get(id(module), type(module).__name__)
+        name = self.names.get(id(module))
+        if name is None and not owner.nameless(module):
+            raise SpikecError(
+                "SPK1346",
+                type(module).__name__,
+                "the forward calls a module that is no part of the network",
+                "Make it an attribute, or put it into an nn.ModuleList",
+            )
+        name = type(module).__name__ if name is None else name
 
         def quietly(*a: Any, **k: Any) -> Any:
             self._inside = True
@@ -261,8 +289,14 @@ class Tracer:
 
     def function(self, function: Callable[..., Any], args: Any, keywords: Any) -> Any:
         """Run one tensor function and record its result where an operand is recorded."""
-        if self._inside or not any(self.known(t) for t in tensors((args, keywords))):
+        if self._inside:
             return function(*args, **keywords)
+        operands = list(tensors((args, keywords)))
+        if not any(self.known(t) for t in operands):
+            result = function(*args, **keywords)
+            if all(id(t) in self.constants for t in operands):
+                self.constant(result)
+            return result
         return self.functions(self, function, args, keywords)
 
 
