@@ -299,6 +299,39 @@ def test_sequences_and_values_over_time() -> None:
     assert trace.spikes["lif2"].any()
 
 
+class Readout(Tutorial):
+    """Returns membranes alone, as losses on the membrane want it."""
+
+    def __init__(self, last: Any) -> None:
+        Tutorial.__init__(self)
+        self.lif2 = last
+
+    def forward(self, x: Any) -> Any:
+        mem1, first = self.lif1.reset_mem(), self.lif2.reset_mem()
+        held: Any = first if isinstance(first, tuple) else (first,)
+        sent: list[Any] = []
+        for now in x:
+            spk1, mem1 = self.lif1(self.fc1(now), mem1)
+            _, *held = self.lif2(self.fc2(spk1), *held)
+            sent.append(held[-1])
+        return torch.stack(sent)
+
+
+@pytest.mark.parametrize("cuba", [False, True])
+def test_a_membrane_as_the_readout(cuba: bool) -> None:
+    """A neuron that is never reset, of which only the membrane is used, is an integrator."""
+    torch.manual_seed(5)
+    options: dict[str, Any] = {"beta": 0.8, "reset_mechanism": "none"}
+    last = snn.Synaptic(alpha=0.6, **options) if cuba else snn.Leaky(**options)
+    net = scaled(Readout(last))
+    graph = spikec.load(net, sample=torch.rand(4, 2, 6))
+    kind = "cuba_leaky_integrator" if cuba else "leaky_integrator"
+    assert [p.neuron.kind for p in graph.populations] == ["lif", kind]
+    assert [o.name for o in graph.outputs] == ["lif2.membrane"]
+    data = np.random.default_rng(5).random((40, 2, 6)) * 2
+    assert agree(net, graph, data, 40, lambda r: r) > 100
+
+
 def test_one_step_with_states_handed_in() -> None:
     """Initial states come from the sample."""
 
@@ -560,8 +593,8 @@ def _membrane(self: Any, x: Any) -> Any:
         (
             _membrane,
             ONE,
-            "lif.mem: a state of a spiking neuron is used as a signal, which is not supported. Use "
-            "its spikes, or a neuron that does not spike, such as Norse's LI. [SPK1330]",
+            "lif.mem: a state of a neuron with a reset is used as a signal, which is not "
+            "supported. Use its spikes, reset_mechanism='none', or Norse's LI. [SPK1330]",
         ),
     ],
 )

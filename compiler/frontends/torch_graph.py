@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 
+from spikec.compiler.equation import Neuron
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.frontends.torch_cells import Cell
 from spikec.compiler.frontends.torch_layers import Layer, scale_rows
@@ -31,6 +33,10 @@ from spikec.compiler.frontends.torch_trace import (
     Value,
 )
 from spikec.compiler.ir import Input, Output, Population, Projection
+from spikec.compiler.neurons.cuba_leaky_integrator import CubaLeakyIntegrator
+from spikec.compiler.neurons.cuba_lif import CubaLIF
+from spikec.compiler.neurons.leaky_integrator import LeakyIntegrator
+from spikec.compiler.neurons.lif import LIF
 from spikec.compiler.neurons.relay import Relay
 from spikec.compiler.neurons.threshold import Threshold
 from spikec.compiler.rounding import scale_synapse
@@ -82,6 +88,7 @@ class Builder:
     _names: dict[str, str] = field(default_factory=dict[str, str])
     _terms: dict[int, tuple[_Term, ...]] = field(default_factory=dict[int, tuple[_Term, ...]])
     _carriers: dict[int, str] = field(default_factory=dict[int, str])
+    _readouts: dict[str, str] = field(default_factory=dict[str, str])
 
     # ------------------------------------------------------------ neurons
 
@@ -159,17 +166,26 @@ class Builder:
     def _membrane(self, call: Call, port: str) -> str:
         """Return the population that sends a state of a neuron as values.
 
+        A neuron that is never reset is a leaky integrator beside its spikes.
+
         Raises:
-            SpikecError: SPK1330 when the neuron sends spikes.
+            SpikecError: SPK1330 when spikes reset the membrane.
         """
         cell, name = self.cells[call.name], self._names[call.name]
-        if cell.states.get(port) == "v" and cell.model.emits == "values":
+        is_membrane = cell.states.get(port) == "v"
+        if is_membrane and cell.model.emits == "values":
             return name
+        silent = _without_spikes(cell.model) if is_membrane else None
+        if silent is not None:
+            if name not in self._readouts:
+                made = self._readouts[name] = self._name(f"{name}.membrane")
+                self.populations[made] = Population(made, call.shape[1:], silent)
+            return self._readouts[name]
         raise SpikecError(
             "SPK1330",
             f"{call.name}.{port}",
-            "a state of a spiking neuron is used as a signal, which is not supported",
-            "Use its spikes, or a neuron that does not spike, such as Norse's LI",
+            "a state of a neuron with a reset is used as a signal, which is not supported",
+            "Use its spikes, reset_mechanism='none', or Norse's LI",
         )
 
     def _given(self, name: str, shape: Shape) -> _Term:
@@ -305,8 +321,8 @@ class Builder:
         Raises:
             SpikecError: SPK1331 when none is left.
         """
-        signals = [t for t in taps if not t.state]
-        for tap in signals or taps:
+        signals = [t for t in taps if not t.state] or [t for t in taps if self._is_membrane(t)]
+        for tap in signals:
             value = tap.value
             if isinstance(value, Constant):
                 continue
@@ -315,9 +331,10 @@ class Builder:
                 name = self.outputs[-1].name
                 text = f"is {tap.note} by the forward; here it is the signal of every step"
                 self.findings.append(Finding("SPK1332", name, text))
-        for tap in taps if signals else ():
-            if tap.state and isinstance(tap.value, Sent):
+        for tap in taps:
+            if tap not in signals and isinstance(tap.value, Sent):
                 self._mention(tap.value)
+        self._feed_readouts()
         if not self.outputs:
             raise SpikecError(
                 "SPK1331",
@@ -325,6 +342,21 @@ class Builder:
                 "it returns no signal of a neuron or layer",
                 "Return the spikes of the last layer",
             )
+
+    def _is_membrane(self, tap: Tap) -> bool:
+        value = tap.value
+        return isinstance(value, Sent) and self.cells[value.call.name].states.get(value.port) == "v"
+
+    def _feed_readouts(self) -> None:
+        """Give each readout what its neuron receives; drop neurons whose spikes nobody uses."""
+        for name, made in self._readouts.items():
+            self.projections += [
+                replace(p, target=made) for p in self.projections if p.target == name
+            ]
+            sources = {p.source for p in self.projections} | {o.source for o in self.outputs}
+            if name not in sources:
+                del self.populations[name]
+                self.projections = [p for p in self.projections if p.target != name]
 
     def _output(self, value: Value) -> None:
         terms = self.terms(value)
@@ -346,6 +378,18 @@ class Builder:
             finding = Finding("SPK1333", f"{name}.{port}", text)
             if finding not in self.findings:
                 self.findings.append(finding)
+
+
+def _without_spikes(model: Neuron) -> Neuron | None:
+    """Return the model whose output is the membrane of one that is never reset, or None."""
+    if not isinstance(model, LIF | CubaLIF) or model.reset != "none":
+        return None
+    kind = CubaLeakyIntegrator if isinstance(model, CubaLIF) else LeakyIntegrator
+    kept: dict[str, Any] = {n: t for n, t in model.parameters().items() if n in kind.dimensions()}
+    phase: dict[str, Any] = {}
+    if isinstance(model, CubaLIF):
+        phase["current_phase"] = model.current_phase
+    return kind(**kept, **phase)
 
 
 def _flat(values: Array) -> Tensor:
