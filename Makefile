@@ -1,6 +1,8 @@
 # Everything a contributor needs. PIP_ARGS is passed to pip, for those whose torch or index differs.
 PYTHON ?= python3.11
 PIP_ARGS ?=
+# First and alone: with anything else beside it pip may choose a build of several gigabytes.
+TORCH := 'torch==2.13.0' 'numpy<2.4'
 VENV := .venv
 # Lava needs Python 3.10, in an environment of its own; without it its tests are skipped.
 PYTHON310 ?= $(shell for p in python3.10 "$$HOME"/.pyenv/versions/3.10.*/bin/python; do \
@@ -58,6 +60,7 @@ $(VENV)/installed-demo: pyproject.toml
 
 $(VENV)/installed-test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) $(TORCH)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e '.[test]'
 	touch $@ $(VENV)/installed-demo
 
@@ -68,7 +71,7 @@ $(VENV)-lava/installed:
 
 $(VENV)/installed-train: pyproject.toml
 	$(PYTHON) -m venv $(VENV)-train
-	$(VENV)-train/bin/python -m pip install --quiet $(PIP_ARGS) 'torch==2.13.0' 'numpy<2.4'
+	$(VENV)-train/bin/python -m pip install --quiet $(PIP_ARGS) $(TORCH)
 	$(VENV)-train/bin/python -m pip install --quiet $(PIP_ARGS) -e '.[demo,snntorch]'
 	mkdir -p $(VENV)
 	touch $@

@@ -196,8 +196,11 @@ class Neuron(Model):
         """Build the equation of one time step."""
         raise NotImplementedError
 
-    def fold_gain(self, size: int) -> tuple[Self, Array]:
-        """Return the model with unit input gain, and the gain (size,) that weights now carry."""
+    def fold_gain(self, size: int) -> tuple["Neuron", Array]:
+        """Return a model with unit input gain, and the gain (size,) that weights now carry.
+
+        It is the one whose integer form is taken: usually the same model.
+        """
         raise NotImplementedError
 
     def growth(self) -> Array | None:

@@ -19,7 +19,7 @@ from spikec.compiler.types import Array
 
 Compare = Literal["gt", "ge"]
 Reset = Literal["zero", "value", "subtract", "none"]
-ResetPhase = Literal["same", "next"]
+ResetPhase = Literal["same", "next", "next_late", "undelayed"]
 Fire = Literal["after", "before"]
 CurrentPhase = Literal["new", "old", "jump"]
 Clip = Literal["none", "integrate_and_fire", "all"]
@@ -41,7 +41,8 @@ class Semantics:
             jump and decay.
         compare: Spike when v > threshold (gt) or v >= threshold (ge).
         reset: To zero, to v_reset (value), by subtracting the threshold, or none.
-        reset_phase: At the end of the step that spikes (same), or in the next update (next).
+        reset_phase: At the end of the step that spikes (same); in the next update (next), or at its
+            end (next_late); or as snnTorch does without delay (undelayed): see ``neurons/firing``.
         fire: Test the threshold after the update, or before it.
         max_spikes: Spikes per step; 0 means as many as thresholds fit.
         lower_clip: Whether the membrane is kept at or above minus the threshold.

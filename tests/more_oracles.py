@@ -36,7 +36,7 @@ class History(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Neuron:
+class OneNeuron:
     """The numbers of one neuron, and the casts of its sites."""
 
     values: Mapping[str, Number]
@@ -49,16 +49,16 @@ class _Neuron:
         return cast(x, *self.formats[site]) if site in self.formats else x
 
 
-Update: TypeAlias = Callable[[_Neuron, State, Sequence[Number]], tuple[Number, State]]
+Update: TypeAlias = Callable[[OneNeuron, State, Sequence[Number]], tuple[Number, State]]
 
 
-def _run(
+def run_neurons(
     inputs: Sequence[Sequence[Sequence[Number]]], values: Numbers, formats: Formats,
     states: Sequence[str], update: Update,
 ) -> History:  # fmt: skip
     """Run every neuron; ``inputs`` are (ports, steps, n)."""
     size, steps = len(inputs[0][0]), len(inputs[0])
-    neurons = [_Neuron({k: _one(v, j) for k, v in values.items()}, formats) for j in range(size)]
+    neurons = [OneNeuron({k: _one(v, j) for k, v in values.items()}, formats) for j in range(size)]
     now: list[State] = [{s: p[f"{s}_init"] for s in states} for p in neurons]
     history = History([], {s: [] for s in states})
     for t in range(steps):
@@ -89,7 +89,7 @@ def cuba_leaky_integrator(
     current: u' (new), u (old), or u + synapse_gain i, of which u' is the decay (jump)
     """
 
-    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+    def update(p: OneNeuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
         if current_phase == "jump":
             current = s["u"] + p["synapse_gain"] * i[0]
             u = p.cast("u", p.cast("synapse_leak", p["synapse_decay"] * current))
@@ -101,17 +101,17 @@ def cuba_leaky_integrator(
         v = p.cast("v", v)
         return v, {"u": u, "v": v}
 
-    return _run([inputs], values, formats, ("u", "v"), update)
+    return run_neurons([inputs], values, formats, ("u", "v"), update)
 
 
 def integrator(inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats) -> History:
     """NIR I, discrete: v' = v + gain i; the output is v'."""
 
-    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+    def update(p: OneNeuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
         v = p.cast("v", s["v"] + p["gain"] * i[0])
         return v, {"v": v}
 
-    return _run([inputs], values, formats, ("v",), update)
+    return run_neurons([inputs], values, formats, ("v",), update)
 
 
 def threshold(
@@ -119,22 +119,22 @@ def threshold(
 ) -> History:
     """NIR Threshold: 1 if i > threshold (or i >= threshold), else 0."""
 
-    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+    def update(p: OneNeuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
         fires = i[0] > p["threshold"] if compare == "gt" else i[0] >= p["threshold"]
         return int(fires), {}
 
-    return _run([inputs], values, formats, (), update)
+    return run_neurons([inputs], values, formats, (), update)
 
 
 def last_spike(inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats) -> History:
     """A trace that is set to peak by a spike and decays otherwise, never added to."""
 
-    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+    def update(p: OneNeuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
         v = p["peak"] if i[0] > 0 else p.cast("leak", p["decay"] * s["v"])
         v = p.cast("v", v)
         return v, {"v": v}
 
-    return _run([inputs], values, formats, ("v",), update)
+    return run_neurons([inputs], values, formats, ("v",), update)
 
 
 # Spikes ----------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ class Rule:
 
 
 def _fire(
-    p: _Neuron, rule: Rule, v: Number, level: Number, blocked: bool,
+    p: OneNeuron, rule: Rule, v: Number, level: Number, blocked: bool,
     update: Callable[[Number], Number],
 ) -> tuple[int, Number]:  # fmt: skip
     """Return the spikes sent and the next membrane, for the threshold ``level`` of this step."""
@@ -185,7 +185,7 @@ def adaptive_lif(
     a' = adaptation_decay a + spikes * adaptation_gain
     """
 
-    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+    def update(p: OneNeuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
         level = p["threshold"] + p["beta"] * s["a"]
 
         def membrane(v: Number) -> Number:
@@ -195,7 +195,7 @@ def adaptive_lif(
         a = p.cast("adaptation_leak", p["adaptation_decay"] * s["a"]) + n * p["adaptation_gain"]
         return n, {"v": v, "a": a}
 
-    return _run([inputs], values, formats, ("v", "a"), update)
+    return run_neurons([inputs], values, formats, ("v", "a"), update)
 
 
 def refractory_lif(
@@ -208,7 +208,7 @@ def refractory_lif(
     that are still to be left out.
     """
 
-    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+    def update(p: OneNeuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
         resting = s["r"] >= 1
 
         def membrane(v: Number) -> Number:
@@ -222,7 +222,7 @@ def refractory_lif(
             left = p["steps"] - 1 if p["steps"] >= 1 else 0
         return n, {"v": v, "r": left}
 
-    return _run([inputs], values, formats, ("v", "r"), update)
+    return run_neurons([inputs], values, formats, ("v", "r"), update)
 
 
 def nalsm_lif(
@@ -230,25 +230,25 @@ def nalsm_lif(
 ) -> History:
     """NALSM's order: fire, reset, integrate (also while refractory), count down."""
 
-    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+    def update(p: OneNeuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
         fires = s["v"] >= p["threshold"] and s["r"] == 0
         v = 0 if fires else s["v"]
         v = p.cast("leak", v - v / 2**leak_shift) + p["gain"] * i[0]
         r = p["refractory"] if fires else max(s["r"] - 1, 0)
         return int(fires), {"v": v, "r": r}
 
-    return _run([inputs], values, formats, ("v", "r"), update)
+    return run_neurons([inputs], values, formats, ("v", "r"), update)
 
 
 def lens_iaf(inputs: Sequence[Sequence[Number]], values: Numbers, formats: Formats) -> History:
     """LENS: v <- v + i; n = trunc(v / th) if v > 0 else 0; v <- v - n th; v <- max(v, v_min)."""
 
-    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+    def update(p: OneNeuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
         v = p.cast("v", s["v"] + i[0])
         n = math.trunc(v / p["threshold"]) if v > 0 else 0
         return n, {"v": max(v - n * p["threshold"], p["v_min"])}
 
-    return _run([inputs], values, formats, ("v",), update)
+    return run_neurons([inputs], values, formats, ("v",), update)
 
 
 def conductance_lif(
@@ -262,7 +262,7 @@ def conductance_lif(
     ge' = ge decay + excitatory; the membrane sees ge (old), or ge' (new)
     """
 
-    def update(p: _Neuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
+    def update(p: OneNeuron, s: State, i: Sequence[Number]) -> tuple[Number, State]:
         ge = p.cast("ge", p["ge_decay"] * s["ge"] + i[0])
         gi = p.cast("gi", p["gi_decay"] * s["gi"] + i[1])
         e, h = (s["ge"], s["gi"]) if current_phase == "old" else (ge, gi)
@@ -274,7 +274,7 @@ def conductance_lif(
         r = max((p["gate"] if fires else s["r"]) - 1, 0)
         return int(fires), {"v": p["reset_value"] if fires else x, "ge": ge, "gi": gi, "r": r}
 
-    return _run(inputs, values, formats, ("v", "ge", "gi", "r"), update)
+    return run_neurons(inputs, values, formats, ("v", "ge", "gi", "r"), update)
 
 
 # Networks --------------------------------------------------------------------------------------

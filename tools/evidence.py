@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("numpy", "scipy", "numba", "networkx", "nir", "h5py")
+PACKAGES = ("numpy", "scipy", "numba", "networkx", "nir", "h5py", "torch", "snntorch", "norse")
 
 
 def run_tests(folder: Path, arguments: list[str]) -> str:

@@ -23,13 +23,14 @@ import snntorch
 import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+from snntorch import surrogate
 
 PACKAGES = ("torch", "snntorch", "nir", "h5py", "scikit-learn", "numpy")
 Array = npt.NDArray[np.float64]
 
 STEPS, DT, SIZES = 16, 1e-3, (64, 128, 10)
 BETAS = (15 / 16, 31 / 32)  # exact in float32, so torch and NIR decay alike
-SURROGATE = snntorch.surrogate.fast_sigmoid(slope=5)
+SURROGATE = surrogate.fast_sigmoid(slope=5)
 NEURON: dict[str, Any] = {"threshold": 1.0, "reset_mechanism": "zero", "reset_delay": False}
 NEURONS: list[Any] = [snntorch.Leaky(b, spike_grad=SURROGATE, **NEURON) for b in BETAS]
 BATCH, RATE, WEIGHT_DECAY, DROPOUT, SHIFT = 64, 5e-3, 1e-2, 0.2, 0.4

@@ -14,13 +14,19 @@ from typing import Any
 
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.nir import load_nir
+from spikec.compiler.frontends.torch_file import SUFFIXES as TORCH_SUFFIXES
+from spikec.compiler.frontends.torch_file import is_weights, refuse_file, refuse_weights
+from spikec.compiler.frontends.torch_library import is_module, several
 from spikec.compiler.ir import Graph
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.untyped import nir
 
 NIR_SUFFIXES = (".nir", ".h5", ".hdf5")
-LATER_SUFFIXES = (".onnx", ".pt", ".pth", ".ckpt", ".safetensors", ".pb", ".tflite", ".keras")
-ACCEPTED = "Give a .nir file, module:attribute, a nir.NIRGraph, a spikec Graph, or a bundled model"
+LATER_SUFFIXES = (".onnx", ".safetensors", ".pb", ".tflite", ".keras")
+ACCEPTED = (
+    "Give a .nir file, module:attribute, a nir.NIRGraph, a torch module, a spikec Graph, or a "
+    "bundled model"
+)
 
 _ATTRIBUTE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")
 
@@ -34,19 +40,28 @@ def load(
     """Return the graph of a model.
 
     Args:
-        source: A NIR file, a nir.NIRGraph, the name of a bundled model, ``module:attribute`` (a
-            function without arguments is called), or a Graph, which is returned as it is.
+        source: A NIR file, a nir.NIRGraph, a torch module of snnTorch or Norse neurons, or one and
+            a sample as a tuple, the name of a bundled model, ``module:attribute`` (a function
+            without arguments is called), or a Graph, which is returned as it is.
         dt: Step in seconds, for models in continuous time; a bundled model knows its own, and a
             file that ``to_nir`` has written states it.
         semantics: What the model leaves open, as a value or as text; if not given, what a file
             states, else ``nir``.
-        sample: An example input, for models that are traced with one; NIR needs none.
+        sample: An example input (batch, ...), or (time, batch, ...), for a torch module; NIR needs
+            none.
 
     Raises:
         SpikecError: SPK1081 to SPK1087, or errors of the frontend.
     """
     if isinstance(source, Graph):
         return _as_it_is(source, dt, semantics)
+    if is_module(source):
+        return _load_module(source, dt, semantics, sample)
+    pair = several(source)
+    if pair is not None and len(pair) == 2 and is_module(pair[0]):
+        return _load_module(pair[0], dt, semantics, pair[1] if sample is None else sample)
+    if is_weights(source):
+        refuse_weights(source, "state_dict")
     bundled = None if _is_file_name(str(source)) else bundled_models().get(str(source))
     if bundled is not None:
         return _load_bundled(str(source), bundled, dt, semantics)
@@ -94,12 +109,32 @@ def _as_it_is(graph: Graph, dt: float | None, semantics: object) -> Graph:
     )
 
 
+def _load_module(
+    module: object, dt: float | None, semantics: object, sample: object | None
+) -> Graph:
+    """Load a torch module, which says what every number in it means.
+
+    Raises:
+        SpikecError: SPK1338 on semantics beside it.
+    """
+    if semantics is not None:
+        raise SpikecError(
+            "SPK1338",
+            type(module).__name__,
+            "a torch module has the semantics of its own framework",
+            "Leave out semantics",
+        )
+    loader = importlib.import_module("spikec.compiler.frontends.torch_load")
+    graph: Graph = loader.load_module(module, sample, dt)
+    return graph
+
+
 # ---------------------------------------------------------------- files
 
 
 def _is_file_name(text: str) -> bool:
     """Return whether ``text`` names a file, there or not, rather than a model or a module."""
-    return os.path.isfile(text) or text.endswith((*NIR_SUFFIXES, *LATER_SUFFIXES))
+    return os.path.isfile(text) or text.endswith((*NIR_SUFFIXES, *TORCH_SUFFIXES, *LATER_SUFFIXES))
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -110,6 +145,8 @@ def _is_hdf5(path: Path) -> bool:
 
 def _load_file(name: str, semantics: Semantics | None, dt: float | None) -> Graph:
     path = Path(name)
+    if path.suffix in TORCH_SUFFIXES:
+        refuse_file(path)
     if path.suffix in LATER_SUFFIXES:
         raise SpikecError(
             "SPK1083", name, f"{path.suffix} files are not supported yet", "Export it to NIR"

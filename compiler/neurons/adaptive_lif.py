@@ -53,7 +53,7 @@ class AdaptiveLIF(Firing):
                 errors of ``Firing``.
         """
         Firing.check(self)
-        if self.reset_phase == "next" and self.fire == "after":
+        if self.reset_phase != "same" and self.fire == "after":
             raise SpikecError(
                 "SPK1202",
                 f"{self.kind}.reset_phase",

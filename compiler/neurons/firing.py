@@ -3,6 +3,11 @@
 spikes(x): x compare threshold, or how often the threshold fits into x (up to ``max_spikes``).
 reset_phase same: x = update(v); v' = reset(x).  next: x = update(v), in which the spikes of the
 *old* v are reset (subtract acts after the decay, as in snnTorch; zero and value act before it).
+next_late: there zero and value act after the update too, so that the input of that step is lost
+(snnTorch's Synaptic, RLeaky and Lapicque).
+undelayed: x = update(v) - th spikes(v); v' = x - th (spikes(x) - spikes(v)), subtract only. So a
+membrane that is still above the threshold after a reset counts as reset already (snnTorch's
+reset_delay=False).
 fire before: the spikes of the old v are emitted; the update follows (Spyx).
 """
 
@@ -60,8 +65,17 @@ class Firing(Neuron):
         """Refuse what has no meaning.
 
         Raises:
-            SpikecError: SPK0313 on max_spikes, SPK0314 on a threshold that cannot be counted.
+            SpikecError: SPK0313 on max_spikes, SPK0314 on a threshold that cannot be counted,
+                SPK1301 on a reset phase that does not go with the rest.
         """
+        usual = (self.reset, self.fire, self.max_spikes) == ("subtract", "after", 1)
+        if self.reset_phase == "undelayed" and not usual:
+            raise SpikecError(
+                "SPK1301",
+                f"{self.kind}.reset_phase",
+                "undelayed is defined for one spike a step, after the update, and subtract",
+                "Use reset_phase=same, or reset=subtract, fire=after and max_spikes=1",
+            )
         if self.max_spikes < 0:
             raise SpikecError(
                 "SPK0313",
@@ -107,10 +121,17 @@ class Firing(Neuron):
         self, update: Callable[[Expr], Expr], v: Expr, p: Wires, q: Casts
     ) -> tuple[Expr, Expr]:
         """Return (spikes, next membrane) for a model whose membrane follows ``update``."""
-        if self.reset_phase == "next":
+        if self.reset_phase == "undelayed":
+            removed = self._removed(self.spikes(v, p), p)
+            x = q.v(update(v) - removed)
+            out = self.spikes(x, p)
+            following = x - (self._removed(out, p) - removed)
+        elif self.reset_phase != "same":
             old = self.spikes(v, p)
             if self.reset == "subtract":
                 x = q.v(update(v) - self._removed(old, p))
+            elif self.reset_phase == "next_late":
+                x = q.v(self.after_reset(update(v), old, p))
             else:
                 x = q.v(update(self.after_reset(v, old, p)))
             out, following = (self.spikes(x, p) if self.fire == "after" else old), x

@@ -51,7 +51,7 @@ class RefractoryLIF(Firing):
             SpikecError: SPK1204 on the reset phase; errors of ``Firing``.
         """
         Firing.check(self)
-        if self.reset_phase == "next" and self.fire == "after":
+        if self.reset_phase != "same" and self.fire == "after":
             raise SpikecError(
                 "SPK1204",
                 f"{self.kind}.reset_phase",

@@ -25,6 +25,8 @@ from spikec.compiler.agreement import compare_programs, float_ranges
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Graph, Population, Program, Projection
 from spikec.compiler.neurons.cuba_lif import CubaLIF
+from spikec.compiler.neurons.euler_cuba_lif import EulerCubaLIF
+from spikec.compiler.neurons.euler_lif import EulerLIF
 from spikec.compiler.neurons.integrate_and_fire import IntegrateAndFire
 from spikec.compiler.neurons.lif import LIF
 from spikec.compiler.pipeline import Context
@@ -284,7 +286,7 @@ def driven_biases(graph: Graph) -> Graph:
     findings = list(graph.findings)
     for population in graph.populations:
         biased = [p for p in graph.into(population.name) if p.synapse.bias is not None]
-        if not biased or not isinstance(population.neuron, CubaLIF):
+        if not biased or not isinstance(population.neuron, CubaLIF | EulerCubaLIF):
             continue
         total = np.zeros(population.size)
         for p in biased:
@@ -316,6 +318,8 @@ def same_phase(model: Any) -> Any:
     Zeroing a membrane at the end of a step, or before the update of the next, gives one update;
     only what is held between the two differs, and an initial membrane above the threshold.
     """
+    if isinstance(model, EulerLIF | EulerCubaLIF):
+        model = model.decaying()
     if not isinstance(model, LIF | IntegrateAndFire | CubaLIF):
         return model
     zero = model.reset == "zero" or (model.reset == "value" and not np.any(model.reset_value.data))

@@ -19,12 +19,16 @@ from spikec.compiler.ir import (
     Trace,
 )
 from spikec.compiler.neurons.adaptive_lif import AdaptiveLIF
+from spikec.compiler.neurons.adex_lif import AdExLIF
+from spikec.compiler.neurons.alpha_lif import AlphaLIF
 from spikec.compiler.neurons.conductance_lif import ConductanceLIF
 from spikec.compiler.neurons.cuba_leaky_integrator import (
     ContinuousCubaLeakyIntegrator,
     CubaLeakyIntegrator,
 )
 from spikec.compiler.neurons.cuba_lif import ContinuousCubaLIF, CubaLIF
+from spikec.compiler.neurons.euler_cuba_lif import EulerCubaLIF
+from spikec.compiler.neurons.euler_lif import EulerLIF
 from spikec.compiler.neurons.integrate_and_fire import (
     ContinuousIntegrateAndFire,
     IntegrateAndFire,
@@ -33,6 +37,7 @@ from spikec.compiler.neurons.integrator import ContinuousIntegrator, Integrator
 from spikec.compiler.neurons.last_spike import LastSpike
 from spikec.compiler.neurons.leaky_integrator import ContinuousLeakyIntegrator, LeakyIntegrator
 from spikec.compiler.neurons.lif import LIF, ContinuousLIF
+from spikec.compiler.neurons.lsnn import LSNN
 from spikec.compiler.neurons.nalsm_lif import NalsmLIF
 from spikec.compiler.neurons.refractory_lif import RefractoryLIF
 from spikec.compiler.neurons.relay import Relay
@@ -55,8 +60,11 @@ from spikec.compiler.types import FixedPoint, Format, Tensor
 
 __all__ = [
     "LIF",
+    "LSNN",
+    "AdExLIF",
     "AdaptiveLIF",
     "AllButSelf",
+    "AlphaLIF",
     "ConductanceLIF",
     "ContinuousCubaLIF",
     "ContinuousCubaLeakyIntegrator",
@@ -72,6 +80,8 @@ __all__ = [
     "Dense",
     "DistanceDependent",
     "EnergyReport",
+    "EulerCubaLIF",
+    "EulerLIF",
     "Finding",
     "FixedPoint",
     "FixedProbability",
