@@ -25,7 +25,14 @@ from spikec.compiler.ir import Graph, Program, Trace
 from spikec.compiler.npz import BatchWriter
 from spikec.compiler.pipeline import compile_graph
 from spikec.compiler.plot import raster
-from spikec.compiler.signals import check_labels, random_inputs, read_inputs, read_labels, read_out
+from spikec.compiler.signals import (
+    check_labels,
+    quiet,
+    random_inputs,
+    read_inputs,
+    read_labels,
+    read_out,
+)
 from spikec.compiler.simulator import Simulator, find_backend
 from spikec.compiler.target import load_target, target_names
 from spikec.compiler.text import print_program
@@ -403,9 +410,7 @@ def verify(build: Path, data: Data, against: str, backend: str, lava: Lava | Non
     program = open_folder(build)
     other: Any = backend
     if lava is not None:
-        other = Simulator(
-            program, "Lava 0.10.0", quiet, lava.runner(build, program)
-        )
+        other = Simulator(program, "Lava 0.10.0", quiet, lava.runner(build, program))
     findings = Findings()
     if data.path is None:
         channels = sum(i.size for i in program.graph.inputs)

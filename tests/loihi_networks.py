@@ -94,7 +94,7 @@ def every_kind(seed: int) -> spikec.Graph:
         spikec.Projection("c", "c", spikec.OneToOne(4, floats(4)), delay=2),
         spikec.Projection("c", "b", spikec.Dense(floats(5, 4)), delay=3),
     )
-    nodes = (spikec.Input("x", (2, 6, 6)), *populations, spikec.Output("y", "c"))
+    nodes: Any = (spikec.Input("x", (2, 6, 6)), *populations, spikec.Output("y", "c"))
     return spikec.Graph("every", nodes, projections, 1e-3)
 
 

@@ -44,7 +44,7 @@ def in_lava(program: spikec.Program, inputs: Any, python: str, folder: Path) -> 
     """Emit, run in Lava, and compare every spike and state with the reference."""
     spikec.emit(program, folder)
     runner = lava_process.LavaRunner(program, folder, python, LIMIT)
-    return compare(program, inputs, "reference", Simulator(program, "lava", runner))
+    return compare(program, inputs, "reference", Simulator(program, "lava", runner=runner))
 
 
 # ---------------------------------------------------------------- bit-exact
@@ -114,7 +114,7 @@ def test_parts_that_share_nothing_run_together(lava: str, tmp_path: Path) -> Non
     """Lava runs what is connected; two networks side by side, and a neuron without synapses."""
     neuron = spikec.LIF(decay=0.9, offset=0.2, reset="zero")
     names = ("a", "b", "c")
-    nodes = (
+    nodes: tuple[Any, ...] = (
         *(spikec.Input(f"in_{n}", (2,)) for n in names[:2]),
         *(spikec.Population(n, (2,), neuron) for n in names),
         *(spikec.Output(f"out_{n}", n) for n in names),
@@ -241,7 +241,7 @@ def failure(build: Path, python: str, limit: float = 20.0) -> str:
     program = open_folder(build)
     runner = lava_process.LavaRunner(program, build, python, limit)
     with pytest.raises(spikec.SpikecError) as error:
-        Simulator(program, "lava", runner).run(small.data(), ("spikes", "state"))
+        Simulator(program, "lava", runner=runner).run(small.data(), ("spikes", "state"))
     return str(error.value)
 
 

@@ -74,5 +74,5 @@ class PyRecorder(PyLoihiProcessModel):  # type: ignore[misc]
         for name, kept in self.held.items():
             kept[self.time_step - 1] = np.asarray(getattr(self, name).read()).reshape(-1)
         if self.time_step == self.proc_params["steps"]:
-            kept: Any = {"spikes": self.spikes, **self.held}
-            np.savez(self.proc_params["path"], **kept)
+            everything: Any = {"spikes": self.spikes, **self.held}
+            np.savez(self.proc_params["path"], **everything)
