@@ -307,8 +307,9 @@ class Readout(Tutorial):
         self.lif2 = last
 
     def forward(self, x: Any) -> Any:
-        mem1, first = self.lif1.reset_mem(), self.lif2.reset_mem()
-        held: Any = first if isinstance(first, tuple) else (first,)
+        mem1 = self.lif1.reset_mem()
+        first: Any = self.lif2.reset_mem()
+        held: list[Any] = [*first] if self.lif2.__class__ is snn.Synaptic else [first]
         sent: list[Any] = []
         for now in x:
             spk1, mem1 = self.lif1(self.fc1(now), mem1)
@@ -514,6 +515,14 @@ def _early(self: Any, x: Any) -> Any:
     return torch.stack(sent[:2])
 
 
+def _forgotten(self: Any, x: Any) -> Any:
+    sent: list[Any] = []
+    for t in range(4):
+        before = sent[-1] if t in (1, 3) else torch.zeros(2, 3)
+        sent.append(self.lif(self.a(x[t]) + self.c(before)))
+    return torch.stack(sent)
+
+
 def _compiled(self: Any, x: Any) -> Any:
     return self.lif(self.a(x) + torch.func.vmap(torch.neg)(x)[:, :3] * 0)
 
@@ -579,6 +588,12 @@ def _membrane(self: Any, x: Any) -> Any:
             "every step. [SPK1319]",
         ),
         (
+            _forgotten,
+            SEQUENCE,
+            "lif: it receives a(argument 'x') + c(zeros) in step 2, a(argument 'x') + c(lif[t-1]) "
+            "in step 3. Wire every step alike, and give each layer a neuron of its own. [SPK1317]",
+        ),
+        (
             _compiled,
             ONE,
             "forward: a tensor of compiled or outside code lies between the layers, which is not "
@@ -600,7 +615,8 @@ def _membrane(self: Any, x: Any) -> Any:
 )
 def test_forwards_that_are_refused(body: Any, sample: Any, message: str) -> None:
     """Steps that differ, states that are set, functions that are not linear."""
-    net = forward(body, a=nn.Linear(4, 3), b=nn.Linear(4, 3), lif=hidden())
+    layers = {"a": nn.Linear(4, 3), "b": nn.Linear(4, 3), "c": nn.Linear(3, 3)}
+    net = forward(body, **layers, lif=hidden())
     assert refuse(net, sample) == message
 
 
