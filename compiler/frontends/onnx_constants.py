@@ -100,7 +100,7 @@ def _clip(node: OnnxNode, given: Sequence[Any]) -> Any:
     low, high = clip_bounds(node, given)
     kind: Any = given[0].dtype
     made: Any = given[0] if low is None else np.maximum(given[0], np.asarray(low, kind))
-    return made if high is None else np.minimum(made, np.asarray(high, kind))
+    return np.asarray(made if high is None else np.minimum(made, np.asarray(high, kind)))
 
 
 def _unsqueeze(node: OnnxNode, given: Sequence[Any]) -> Any:
