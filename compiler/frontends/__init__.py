@@ -14,13 +14,15 @@ from typing import Any
 
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.nir import load_nir
+from spikec.compiler.frontends.onnx_spiking import load_onnx
 from spikec.compiler.ir import Graph
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.untyped import nir
 
 NIR_SUFFIXES = (".nir", ".h5", ".hdf5")
-LATER_SUFFIXES = (".onnx", ".pt", ".pth", ".ckpt", ".safetensors", ".pb", ".tflite", ".keras")
-ACCEPTED = "Give a .nir file, module:attribute, a nir.NIRGraph, a spikec Graph, or a bundled model"
+LATER_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".pb", ".tflite", ".keras")
+ONNX_SUFFIX = ".onnx"
+ACCEPTED = "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a spikec Graph, or a bundled model"
 
 _ATTRIBUTE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")
 
@@ -34,7 +36,7 @@ def load(
     """Return the graph of a model.
 
     Args:
-        source: A NIR file, a nir.NIRGraph, the name of a bundled model, ``module:attribute`` (a
+        source: A NIR or ONNX file, a nir.NIRGraph, the name of a bundled model, ``module:attribute`` (a
             function without arguments is called), or a Graph, which is returned as it is.
         dt: Step in seconds, for models in continuous time; a bundled model knows its own, and a
             file that ``to_nir`` has written states it.
@@ -99,7 +101,7 @@ def _as_it_is(graph: Graph, dt: float | None, semantics: object) -> Graph:
 
 def _is_file_name(text: str) -> bool:
     """Return whether ``text`` names a file, there or not, rather than a model or a module."""
-    return os.path.isfile(text) or text.endswith((*NIR_SUFFIXES, *LATER_SUFFIXES))
+    return os.path.isfile(text) or text.endswith((*NIR_SUFFIXES, ONNX_SUFFIX, *LATER_SUFFIXES))
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -110,6 +112,8 @@ def _is_hdf5(path: Path) -> bool:
 
 def _load_file(name: str, semantics: Semantics | None, dt: float | None) -> Graph:
     path = Path(name)
+    if path.suffix == ONNX_SUFFIX:
+        return load_onnx(path)
     if path.suffix in LATER_SUFFIXES:
         raise SpikecError(
             "SPK1083", name, f"{path.suffix} files are not supported yet", "Export it to NIR"

@@ -28,6 +28,11 @@ from spikec.compiler.synapses import Conv1d, Conv2d, Dense, OneToOne, Shape, Syn
 from spikec.compiler.types import Array, Tensor
 
 
+def clean_name(wanted: str) -> str:
+    """Return a valid name made of another one."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", ".", wanted).strip(".")[:100] or "node"
+
+
 @dataclass(frozen=True, slots=True)
 class Carrier:
     """What carries an atom: an input or population, and the steps by which it is late."""
@@ -52,13 +57,14 @@ class Network:
     populations: list[Population] = field(default_factory=list[Population])
     projections: list[Projection] = field(default_factory=list[Projection])
     _taken: set[str] = field(default_factory=set[str])
+    _outputs: set[str] = field(default_factory=set[str])
     _relays: dict[int, tuple[Value, Carrier]] = field(
         default_factory=dict[int, tuple[Value, Carrier]]
     )
 
     def free_name(self, wanted: str) -> str:
         """Return a valid name that no node has yet, and take it."""
-        clean = re.sub(r"[^A-Za-z0-9_.-]+", ".", wanted).strip(".")[:100] or "node"
+        clean = clean_name(wanted)
         name, number = clean, 2
         while name in self._taken:
             name, number = f"{clean}.{number}", number + 1
@@ -93,6 +99,22 @@ class Network:
         else:
             self.carriers[atom] = made
         return made
+
+    def carry_as(self, value: Value, carrier: Carrier) -> None:
+        """Say what carries a value that is no single atom."""
+        self._relays[id(value)] = (value, carrier)
+
+    def carries(self, value: Value) -> bool:
+        """Return whether something carries a value already."""
+        return value.single() in self.carriers or id(value) in self._relays
+
+    def free_output(self, wanted: str) -> str:
+        """Return a valid name for an output; outputs and populations may share names."""
+        name, number = clean_name(wanted), 2
+        while name in self._outputs:
+            name, number = f"{clean_name(wanted)}.{number}", number + 1
+        self._outputs.add(name)
+        return name
 
     def rectify(self, atom: Rectified) -> str:
         """Add a population for a rectifier and return its name; which neuron it is comes later."""
@@ -133,6 +155,13 @@ class Network:
             if synapse is not None:
                 source = self.carry(atom.source)
                 return Projection(source.name, target, synapse, delay=source.delay)
+        elif atom not in self.carriers:
+            raise SpikecError(
+                "SPK1434",
+                target,
+                f"it reads {str(Value.of(atom))[:200]}, which no recognised neuron sends",
+                "See docs/onnx.md for the neurons that are recognised",
+            )
         source = self.carry(Value.of(atom))
         number = uniform(factor).reshape(-1)
         weight = Tensor.floats(number[0] if number.size == 1 else number)
