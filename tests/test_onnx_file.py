@@ -119,7 +119,7 @@ def test_sizes_that_are_declared(tmp_path: Path) -> None:
 
 def test_an_input_of_a_huge_shape(tmp_path: Path) -> None:
     """The size of a layer is limited."""
-    nodes = [("Relu", ("x",), "y", {})]
+    nodes: list[Any] = [("Relu", ("x",), "y", {})]
     path = onnx_files.save(tmp_path / "n.onnx", nodes, {}, {"x": (1, 1 << 30, 1 << 30)}, ["y"])
     assert "[SPK1423]" in message(lambda: read_relu(path))
 
@@ -139,7 +139,7 @@ def test_numbers_and_types(tmp_path: Path) -> None:
 
 def test_cycles_and_gaps(tmp_path: Path) -> None:
     """A value is made once, by an earlier node."""
-    nodes = [("Add", ("x", "b"), "a", {}), ("Relu", ("a",), "b", {})]
+    nodes: list[Any] = [("Add", ("x", "b"), "a", {}), ("Relu", ("a",), "b", {})]
     path = onnx_files.save(tmp_path / "c.onnx", nodes, {}, {"x": (1, 3)}, ["b"])
     assert message(lambda: read_relu(path)) == (
         "a: no earlier node makes the value 'b', so there is a cycle or a gap. Export it again. "
@@ -152,7 +152,7 @@ def test_cycles_and_gaps(tmp_path: Path) -> None:
 
 def test_what_is_not_supported(tmp_path: Path) -> None:
     """The node, the operator and what there is instead."""
-    nodes = [("Sigmoid", ("x",), "y", {})]
+    nodes: list[Any] = [("Sigmoid", ("x",), "y", {})]
     path = onnx_files.save(tmp_path / "s.onnx", nodes, {}, {"x": (1, 3)}, ["y"])
     text = message(lambda: read_relu(path))
     assert text.startswith("y: the operator Sigmoid is not supported. Use Add, AveragePool, ")

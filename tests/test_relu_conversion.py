@@ -36,7 +36,7 @@ def check(path: Path, shape: tuple[int, ...]) -> None:
 
 def test_every_operator_of_a_relu_network(tmp_path: Path) -> None:
     """Convolutions, normalisation, pools, a residual sum, clips and reshapes."""
-    constants = {
+    constants: dict[str, Any] = {
         "w1": numbers(4, 2, 3, 3), "b1": numbers(4), "w2": numbers(4, 2, 3, 3),
         "s": numbers(4), "o": numbers(4), "m": numbers(4), "v": np.abs(numbers(4)) + 0.5,
         "w3": numbers(36, 10), "c": numbers(1, 10), "zero": np.float32(0), "six": np.float32(1.5),

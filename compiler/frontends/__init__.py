@@ -22,7 +22,7 @@ from spikec.compiler.untyped import nir
 NIR_SUFFIXES = (".nir", ".h5", ".hdf5")
 LATER_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".pb", ".tflite", ".keras")
 ONNX_SUFFIX = ".onnx"
-ACCEPTED = "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a spikec Graph, or a bundled model"
+ACCEPTED = "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a Graph, or a bundled model"
 
 _ATTRIBUTE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")
 
@@ -36,8 +36,9 @@ def load(
     """Return the graph of a model.
 
     Args:
-        source: A NIR or ONNX file, a nir.NIRGraph, the name of a bundled model, ``module:attribute`` (a
-            function without arguments is called), or a Graph, which is returned as it is.
+        source: A NIR file, an ONNX file of a spiking network, a nir.NIRGraph, the name of a bundled
+            model, ``module:attribute`` (a function without arguments is called), or a Graph, which
+            is returned as it is.
         dt: Step in seconds, for models in continuous time; a bundled model knows its own, and a
             file that ``to_nir`` has written states it.
         semantics: What the model leaves open, as a value or as text; if not given, what a file

@@ -28,7 +28,7 @@ from spikec.compiler.neurons.lif import LIF
 from spikec.compiler.types import Array, Tensor
 
 
-class Mismatch(Exception):
+class MismatchError(Exception):
     """An equation is no model that is known; the text says why."""
 
 
@@ -68,7 +68,7 @@ def match(
         steps: All steps of the graph.
 
     Raises:
-        Mismatch: When it is none.
+        MismatchError: When it is none.
     """
     reset = _reset(v, following, steps)
     decay, arriving = _linear(v, reset.drive)
@@ -110,7 +110,7 @@ def _without_constant(value: Value) -> Value:
 def _reset(v: Entry, following: Value, steps: Sequence[Above]) -> _Reset:
     own = [a for a in following.atoms if isinstance(a, Above) and v in a.inner.atoms]
     if len(own) > 1:
-        raise Mismatch(f"{len(own)} different thresholds act on it")
+        raise MismatchError(f"{len(own)} different thresholds act on it")
     if not own:
         spike, threshold = _fires(following, steps)
         if spike is None:
@@ -124,10 +124,10 @@ def _reset(v: Entry, following: Value, steps: Sequence[Above]) -> _Reset:
         return _Reset(drive, h, _fields(h, same, kind, value, "same"))
     old = _constant(Value.of(v).plus(h.inner, -1.0))
     if old is None:
-        raise Mismatch(f"its threshold acts on {str(h.inner)[:120]}, not on the membrane")
+        raise MismatchError(f"its threshold acts on {str(h.inner)[:120]}, not on the membrane")
     spike, threshold = _fires(following, steps)
     if spike is None or not close(threshold, old) or spike.compare != h.compare:
-        raise Mismatch("its spikes are not those that it is reset by in the next step")
+        raise MismatchError("its spikes are not those that it is reset by in the next step")
     decay = drive.coefficient(v)
     kind, value = _kind(jump, Value.of(v).scaled(decay), old, decay)
     return _Reset(drive, spike, _fields(spike, old, kind, value, "next"))
@@ -150,7 +150,7 @@ def _kind(jump: Value, drive: Value, threshold: Array, decay: Any) -> tuple[str,
         return "subtract", None
     target = _constant(jump.plus(drive))
     if target is None or not np.all(decay != 0):
-        raise Mismatch(f"a spike adds {str(jump)[:120]}, which is no reset")
+        raise MismatchError(f"a spike adds {str(jump)[:120]}, which is no reset")
     value = np.asarray(target / decay)
     return ("value", value) if value.any() else ("zero", None)
 
@@ -168,7 +168,7 @@ def _linear(state: Atom, value: Value) -> tuple[Array, Value]:
     factor = value.coefficient(state)
     rest = Value(value.shape, {p: x for p, x in value.terms.items() if p != (state,)})
     if state in rest.atoms:
-        raise Mismatch("it is not linear in its state")
+        raise MismatchError("it is not linear in its state")
     return factor, rest
 
 
@@ -181,10 +181,16 @@ def _current(u: Entry, following: Value, arriving: Value) -> tuple[Value, Array,
     if np.all(synapse_decay != 0):
         readings.append(("new", enters, np.asarray(gain / synapse_decay)))
         readings.append(("jump", enters.scaled(np.asarray(1.0 / synapse_decay)), gain))
+    # Several may fit; the one that leaves the weights as they are is how it was written.
+    readings.sort(key=lambda reading: not _unscaled(reading[1]))
     for phase, arrives, factor in readings:
         seen = Value(arriving.shape) if phase == "old" else arrives.scaled(factor)
         offset = _constant(direct.plus(seen, -1.0))
         if offset is not None:
             fields |= {"current_phase": phase, "gain": _tensor(factor)}
             return arrives, offset, fields
-    raise Mismatch("the membrane reads the current in a way that is not known")
+    raise MismatchError("the membrane reads the current in a way that is not known")
+
+
+def _unscaled(arrives: Value) -> bool:
+    return all(close(np.asarray(v), np.ones(())) for v in arrives.terms.values())

@@ -14,7 +14,7 @@ from spikec.compiler.frontends.onnx_file import OnnxModel, read_onnx
 from spikec.compiler.frontends.onnx_graph import Walk
 from spikec.compiler.frontends.onnx_linear import OPERATORS as LINEAR
 from spikec.compiler.frontends.onnx_network import Carrier, Network, live_atoms
-from spikec.compiler.frontends.onnx_neurons import Cell, Mismatch, match
+from spikec.compiler.frontends.onnx_neurons import Cell, MismatchError, match
 from spikec.compiler.frontends.onnx_values import (
     Above,
     Atom,
@@ -154,10 +154,10 @@ def _cells(
             continue
         try:
             if len(read[v]) > 1 or v in currents:
-                raise Mismatch(f"it depends on {len(read[v])} other states")
+                raise MismatchError(f"it depends on {len(read[v])} other states")
             current = next(((u, values[u]) for u in read[v]), None)
             cells[v] = match(v, following, current, steps)
-        except Mismatch as mismatch:
+        except MismatchError as mismatch:
             raise SpikecError(
                 "SPK1433",
                 f"state '{v.name}'",
@@ -180,7 +180,7 @@ def _subgraph(model: OnnxModel, output: str) -> str:
         if node.op not in LINEAR:
             waiting.extend(node.inputs)
     shown = list(reversed(seen.values()))
-    return ", ".join(shown[-SHOWN:]) + (", ..." if len(shown) > SHOWN else "")
+    return ("..., " if len(shown) > SHOWN else "") + ", ".join(shown[-SHOWN:])
 
 
 # ---------------------------------------------------------------- populations
@@ -209,9 +209,9 @@ def _place(
             if isinstance(atom, Above) and _is_old(atom, v, cell):
                 network.carriers[atom] = Carrier(name, 1)
     for state, following in pairs.items():
-        atom = following.single()
-        if atom in network.carriers:
-            network.carriers[state] = Carrier(network.carriers[atom].name, 1)
+        spike = following.single()
+        if spike in network.carriers:
+            network.carriers[state] = Carrier(network.carriers[spike].name, 1)
     return placed
 
 
