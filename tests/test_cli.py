@@ -327,7 +327,7 @@ def test_what_a_module_prints_is_no_data(terminal: Terminal) -> None:
 
 # ---------------------------------------------------------------- mistakes
 
-MODELS = "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a Graph, or a bundled model"
+MODELS = "Give a .nir or .onnx file, module:attribute, nir.NIRGraph, Graph, or a bundled model"
 
 MISTAKES = {
     # a model

@@ -13,7 +13,7 @@ from spikec.compiler.frontends import bundled_models, load
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.untyped import nir
 
-ACCEPTED = "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a Graph, or a bundled model"
+ACCEPTED = "Give a .nir or .onnx file, module:attribute, nir.NIRGraph, Graph, or a bundled model"
 MODULE = """
 import nir, numpy, pathlib, spikec
 path = "net.nir"

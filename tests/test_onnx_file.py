@@ -17,7 +17,7 @@ WEIGHT = np.arange(6, dtype="f4").reshape(2, 3)
 
 def dense(folder: Path, weight: Any = WEIGHT) -> Path:
     """Write a network of one layer."""
-    nodes = [("Gemm", ("x", "w"), "h", {"transB": 1}), ("Relu", ("h",), "y", {})]
+    nodes: list[Any] = [("Gemm", ("x", "w"), "h", {"transB": 1}), ("Relu", ("h",), "y", {})]
     return onnx_files.save(folder / "net.onnx", nodes, {"w": weight}, {"x": (1, 3)}, ["y"])
 
 

@@ -37,15 +37,12 @@ class Step:
         nn: Any = importlib.import_module("torch.nn")
 
         class Module(nn.Module):  # type: ignore[misc]
-            def __init__(self) -> None:
-                super().__init__()
-                for name, part in parts.items():
-                    setattr(self, name, part)
-
             def forward(self, x: Any, *states: Any) -> Any:
                 return forward(self, x, *states)
 
         made: Any = Module()
+        for name, part in parts.items():
+            made.add_module(name, part)
         torch = torch_()
         random = torch.Generator().manual_seed(1)
         with torch.no_grad():
@@ -76,15 +73,19 @@ def leaky(**options: Any) -> tuple[Any, tuple[int, ...]]:
     return Step.module(parts, forward), (5, 4)
 
 
+def two_states(m: Any, x: Any, first: Any, second: Any) -> Any:
+    return m.n(m.f(x), first, second)
+
+
 def synaptic() -> tuple[Any, tuple[int, ...]]:
     parts = {"f": linear(6, 5), "n": snntorch().Synaptic(alpha=0.5, beta=0.75)}
-    return Step.module(parts, lambda m, x, i, v: m.n(m.f(x), i, v)), (5, 5)
+    return Step.module(parts, two_states), (5, 5)
 
 
 def rleaky(everywhere: bool) -> tuple[Any, tuple[int, ...]]:
     options = {"linear_features": 5} if everywhere else {"all_to_all": False, "V": 0.25}
     parts = {"f": linear(6, 5), "n": snntorch().RLeaky(beta=0.75, **options)}
-    return Step.module(parts, lambda m, x, z, v: m.n(m.f(x), z, v)), (5, 5)
+    return Step.module(parts, two_states), (5, 5)
 
 
 def parameters(kind: str, **values: float) -> Any:
@@ -249,6 +250,16 @@ def test_a_state_that_is_not_returned(tmp_path: Path) -> None:
         "input 'v': of the outputs s it is not clear which is its next value. "
         "Return every state, in the order in which the inputs take them. [SPK1431]"
     )
+
+
+def test_the_step_is_given_and_the_meaning_is_not(tmp_path: Path) -> None:
+    """dt is how long a step is; semantics would change nothing, so they are refused."""
+    nodes: list[Any] = [("Sub", ("one", "s"), "n", {}), ("Mul", ("n", "a"), "w", {})]
+    path = hand(tmp_path, nodes, ["s", "w"])
+    assert spikec.load(str(path)).dt is None
+    assert spikec.load(str(path), dt=1e-3).dt == 1e-3
+    with pytest.raises(SpikecError, match="SPK1435"):
+        spikec.load(str(path), semantics="norse")
 
 
 def test_a_relu_network_is_converted_not_loaded(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from spikec.compiler.frontends.onnx_spiking import load_onnx
 from spikec.compiler.ir import Graph
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.untyped import nir
+from spikec.compiler.verify import verify_graph
 
 NIR_SUFFIXES = (".nir", ".h5", ".hdf5")
 LATER_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".pb", ".tflite", ".keras")
 ONNX_SUFFIX = ".onnx"
-ACCEPTED = "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a Graph, or a bundled model"
+ACCEPTED = "Give a .nir or .onnx file, module:attribute, nir.NIRGraph, Graph, or a bundled model"
 
 _ATTRIBUTE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")
 
@@ -114,7 +116,7 @@ def _is_hdf5(path: Path) -> bool:
 def _load_file(name: str, semantics: Semantics | None, dt: float | None) -> Graph:
     path = Path(name)
     if path.suffix == ONNX_SUFFIX:
-        return load_onnx(path)
+        return _load_onnx(path, semantics, dt)
     if path.suffix in LATER_SUFFIXES:
         raise SpikecError(
             "SPK1083", name, f"{path.suffix} files are not supported yet", "Export it to NIR"
@@ -125,6 +127,20 @@ def _load_file(name: str, semantics: Semantics | None, dt: float | None) -> Grap
         return load_nir(path, semantics, dt)
     models = ", ".join(bundled_models())
     raise SpikecError("SPK1084", name, "is no model", f"{ACCEPTED} ({models})")
+
+
+def _load_onnx(path: Path, semantics: Semantics | None, dt: float | None) -> Graph:
+    """Return a network that is in steps already; ``dt`` says how long one is."""
+    if semantics is not None:
+        raise SpikecError(
+            "SPK1435",
+            str(path),
+            "an ONNX file says itself what is computed, so semantics have no effect",
+            "Leave out --semantics",
+        )
+    graph = replace(load_onnx(path), dt=dt)
+    verify_graph(graph)
+    return graph
 
 
 # ---------------------------------------------------------------- module:attribute

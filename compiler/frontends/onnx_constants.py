@@ -85,7 +85,7 @@ def _relu(a: Array) -> Array:
 
 
 def _divide(a: Array, b: Array) -> Array:
-    return a // b if a.dtype.kind == "i" else np.asarray(a / b)
+    return np.asarray(a // b if a.dtype.kind == "i" else a / b)
 
 
 def clip_bounds(node: OnnxNode, given: Sequence[Any]) -> tuple[Any, Any]:
@@ -99,7 +99,8 @@ def clip_bounds(node: OnnxNode, given: Sequence[Any]) -> tuple[Any, Any]:
 def _clip(node: OnnxNode, given: Sequence[Any]) -> Any:
     low, high = clip_bounds(node, given)
     kind: Any = given[0].dtype
-    made: Any = given[0] if low is None else np.maximum(given[0], np.asarray(low, kind))
+    values: Array = np.asarray(given[0])
+    made = values if low is None else np.maximum(values, np.asarray(low, kind))
     return np.asarray(made if high is None else np.minimum(made, np.asarray(high, kind)))
 
 
@@ -114,7 +115,7 @@ def _squeeze(node: OnnxNode, given: Sequence[Any]) -> Any:
 def _reshape(node: OnnxNode, given: Sequence[Any]) -> Any:
     wanted = given[1].reshape(-1)
     sizes = [given[0].shape[k] if n == 0 else int(n) for k, n in enumerate(wanted)]
-    return given[0].reshape(sizes)
+    return np.reshape(given[0], sizes)
 
 
 def _gather(node: OnnxNode, given: Sequence[Any]) -> Any:
