@@ -16,11 +16,12 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from spikec.compiler import cli_doctor, cli_profile
+from spikec.compiler import cli_convert, cli_doctor, cli_profile
 from spikec.compiler import cli_tasks as tasks
 from spikec.compiler.cli_report import Report, write, write_error
 from spikec.compiler.energy import Static
 from spikec.compiler.errors import SpikecError, one_line
+from spikec.compiler.relu_conversion import ConversionEncoding, ConversionReadout
 from spikec.compiler.signals import Encoding, Readout
 
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -187,6 +188,43 @@ def compile_command(
     data = tasks.Data(calibration, encode, steps, seed, labels)
     source = tasks.Source(model, dt, semantics)
     return tasks.compile_model(source, target, output, pipeline, data, dump_ir)
+
+
+@app.command()
+def convert(
+    model: Annotated[
+        Path, typer.Argument(metavar="NET.onnx", help="A ReLU network in an ONNX file.")
+    ],
+    calibration: Annotated[
+        Path, typer.Option(metavar="FILE", help="Images as the network takes them, .npy or .npz.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="BUILD", help="The folder to write.")
+    ],
+    labels: Labels = None,
+    steps: Annotated[int, typer.Option(min=1, metavar="N", help="Longest latency.")] = 64,
+    percentile: Annotated[
+        float,
+        typer.Option(metavar="P", help="Of a layer's activations: what a spike a step stands for."),
+    ] = 99.9,
+    readout: Annotated[ConversionReadout, typer.Option(help="How the output is a class.")] = "last",
+    encode: Annotated[
+        ConversionEncoding, typer.Option(help="How images become a signal.")
+    ] = "constant",
+    seed: Seed = None,
+    target: Target = "cpu",
+    pipeline: PipelineText = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw accuracy against latency: .png, .pdf or .svg."),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> Report:
+    """Convert a ReLU network to a spiking one, measure it, and compile it."""
+    data = tasks.Data(calibration, encode, steps, seed, labels)
+    options = cli_convert.Options(percentile, readout, target, pipeline)
+    return cli_convert.convert_model(model, data, options, output, plot)
 
 
 @app.command()

@@ -196,3 +196,44 @@ def _profile(axes: Any, population: Population, flat: Array) -> None:
         axes.barh([best], [total[best]], height=0.7, color=ACCENT, linewidth=0)
     axes.tick_params(labelleft=False)
     axes.set_title("mean value" if values else "spikes", fontsize=8.5, color=INK, loc="left", pad=3)
+
+
+def line_plot(
+    path: str | Path,
+    title: str,
+    across: str,
+    up: str,
+    places: list[int],
+    lines: dict[str, list[float]],
+    level: tuple[str, float] | None = None,
+) -> None:
+    """Write lines over places that double, and a level to compare them with.
+
+    Args:
+        path: .png, .pdf or .svg.
+        title: Heading.
+        across: What ``places`` are.
+        up: What the lines show.
+        places: Positive numbers, in order.
+        lines: One value per place, by name; the last one is drawn in the accent colour.
+        level: Name and value of a horizontal line, or None.
+
+    Raises:
+        SpikecError: SPK0961 without matplotlib, SPK0962 on another ending.
+    """
+    form = picture_format(path)
+    figure: Any = matplotlib_part("figure").Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    style(axes)
+    for k, (name, values) in enumerate(lines.items()):
+        colour = ACCENT if k == len(lines) - 1 else INK
+        axes.plot(places, values, color=colour, marker="o", markersize=3, linewidth=1.2, label=name)
+    if level is not None:
+        axes.axhline(level[1], color=FAINT, linewidth=0.8, linestyle="--", label=level[0])
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(places, [str(n) for n in places])
+    axes.set_xlabel(across, fontsize=8, color=INK)
+    axes.set_ylabel(up, fontsize=8, color=INK)
+    axes.legend(fontsize=7, frameon=False, labelcolor=INK)
+    figure.suptitle(title, color=INK, fontsize=11, x=0.01, ha="left")
+    save(figure, path, form)

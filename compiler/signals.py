@@ -23,7 +23,7 @@ from spikec.compiler.npz import MAX_BYTES, read_npy, read_npz
 from spikec.compiler.types import Array, Bool, FixedPoint, Float
 
 Encoding = Literal["constant", "rate", "latency"]
-Readout = Literal["count", "membrane", "first"]
+Readout = Literal["count", "membrane", "last", "first"]
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 READOUTS: tuple[Readout, ...] = get_args(Readout)
@@ -330,9 +330,9 @@ def check_labels(labels: Array, samples: int) -> None:
 def read_out(output: Array, method: str) -> Array:
     """Return the class (samples,) that an output (samples, steps, *shape) stands for.
 
-    count is the neuron that spikes most; membrane the one with the largest value in any step of a
-    value output; first the one that spikes earliest. The lowest index wins a tie, so an output
-    without spikes is class 0.
+    count is the neuron that spikes most; first the one that spikes earliest; of an output of values
+    membrane is the one with the largest value in any step, last the one in the last step. The
+    lowest index wins a tie, so an output without spikes is class 0.
 
     Raises:
         SpikecError: SPK0945 on the method, SPK0946 where it does not fit the output.
@@ -342,17 +342,18 @@ def read_out(output: Array, method: str) -> Array:
             "SPK0945", "--readout", f"'{method}' is unknown", f"Use one of {', '.join(READOUTS)}"
         )
     values = output.dtype.kind == "f"
-    if values != (method == "membrane"):
+    if values != (method in ("membrane", "last")):
         raise SpikecError(
             "SPK0946",
             "--readout",
             f"'{method}' does not fit an output of {'values' if values else 'spikes'}",
-            "Use membrane" if values else "Use count or first",
+            "Use membrane or last" if values else "Use count or first",
         )
     flat = output.reshape(*output.shape[:2], -1)
     scores: Mapping[str, Callable[[Array], Array]] = {
         "count": lambda sent: np.asarray(sent.sum(axis=1)),
         "membrane": lambda values: np.asarray(values.max(axis=1)),
+        "last": lambda values: np.asarray(values[:, -1]),
         "first": _earliness,
     }
     return np.asarray(np.argmax(scores[method](flat), axis=1))

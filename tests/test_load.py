@@ -14,8 +14,8 @@ from spikec.compiler.semantics import Semantics
 from spikec.compiler.untyped import nir
 
 ACCEPTED = (
-    "Give a .nir file, module:attribute, a nir.NIRGraph, a torch module, a spikec Graph, or a "
-    "bundled model"
+    "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a torch module, a spikec Graph, "
+    "or a bundled model"
 )
 MODULE = """
 import nir, numpy, pathlib, spikec
@@ -131,7 +131,7 @@ def test_missing_file(folder: Path) -> None:
     assert refuse("x" * 5000 + ".nir").endswith("[SPK1002]")
 
 
-@pytest.mark.parametrize("suffix", [".onnx", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".pb", ".safetensors"])
 def test_formats_for_later(folder: Path, suffix: str) -> None:
     """Other formats of models are not supported yet, there or not."""
     text = f"m{suffix}: {suffix} files are not supported yet. Export it to NIR. [SPK1083]"

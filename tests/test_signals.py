@@ -513,8 +513,8 @@ def test_mistakes_with_read_outs() -> None:
         "--readout: 'membrane' does not fit an output of spikes. Use count or first. [SPK0946]"
     )
     assert message(lambda: read_out(np.zeros((1, 2, 3)), "count")) == (
-        "--readout: 'count' does not fit an output of values. Use membrane. [SPK0946]"
+        "--readout: 'count' does not fit an output of values. Use membrane or last. [SPK0946]"
     )
     assert message(lambda: read_out(np.zeros((1, 2, 3)), "vote")) == (
-        "--readout: 'vote' is unknown. Use one of count, membrane, first. [SPK0945]"
+        "--readout: 'vote' is unknown. Use one of count, membrane, last, first. [SPK0945]"
     )

@@ -8,24 +8,28 @@ import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.nir import load_nir
+from spikec.compiler.frontends.onnx_spiking import load_onnx
 from spikec.compiler.frontends.torch_file import SUFFIXES as TORCH_SUFFIXES
 from spikec.compiler.frontends.torch_file import is_weights, refuse_file, refuse_weights
 from spikec.compiler.frontends.torch_library import is_module, several
 from spikec.compiler.ir import Graph
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.untyped import nir
+from spikec.compiler.verify import verify_graph
 
 NIR_SUFFIXES = (".nir", ".h5", ".hdf5")
-LATER_SUFFIXES = (".onnx", ".safetensors", ".pb", ".tflite", ".keras")
+LATER_SUFFIXES = (".safetensors", ".pb", ".tflite", ".keras")
+ONNX_SUFFIX = ".onnx"
 ACCEPTED = (
-    "Give a .nir file, module:attribute, a nir.NIRGraph, a torch module, a spikec Graph, or a "
-    "bundled model"
+    "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a torch module, a spikec Graph, "
+    "or a bundled model"
 )
 
 _ATTRIBUTE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")
@@ -40,9 +44,10 @@ def load(
     """Return the graph of a model.
 
     Args:
-        source: A NIR file, a nir.NIRGraph, a torch module of snnTorch or Norse neurons, or one and
-            a sample as a tuple, the name of a bundled model, ``module:attribute`` (a function
-            without arguments is called), or a Graph, which is returned as it is.
+        source: A NIR file, an ONNX file of a spiking network, a nir.NIRGraph, a torch module of
+            snnTorch or Norse neurons, or one and a sample as a tuple, the name of a bundled model,
+            ``module:attribute`` (a function without arguments is called), or a Graph, which is
+            returned as it is.
         dt: Step in seconds, for models in continuous time; a bundled model knows its own, and a
             file that ``to_nir`` has written states it.
         semantics: What the model leaves open, as a value or as text; if not given, what a file
@@ -134,7 +139,8 @@ def _load_module(
 
 def _is_file_name(text: str) -> bool:
     """Return whether ``text`` names a file, there or not, rather than a model or a module."""
-    return os.path.isfile(text) or text.endswith((*NIR_SUFFIXES, *TORCH_SUFFIXES, *LATER_SUFFIXES))
+    known = (*NIR_SUFFIXES, ONNX_SUFFIX, *TORCH_SUFFIXES, *LATER_SUFFIXES)
+    return os.path.isfile(text) or text.endswith(known)
 
 
 def _is_hdf5(path: Path) -> bool:
@@ -145,6 +151,8 @@ def _is_hdf5(path: Path) -> bool:
 
 def _load_file(name: str, semantics: Semantics | None, dt: float | None) -> Graph:
     path = Path(name)
+    if path.suffix == ONNX_SUFFIX:
+        return _load_onnx(path, semantics, dt)
     if path.suffix in TORCH_SUFFIXES:
         refuse_file(path)
     if path.suffix in LATER_SUFFIXES:
@@ -157,6 +165,20 @@ def _load_file(name: str, semantics: Semantics | None, dt: float | None) -> Grap
         return load_nir(path, semantics, dt)
     models = ", ".join(bundled_models())
     raise SpikecError("SPK1084", name, "is no model", f"{ACCEPTED} ({models})")
+
+
+def _load_onnx(path: Path, semantics: Semantics | None, dt: float | None) -> Graph:
+    """Return a network that is in steps already; ``dt`` says how long one is."""
+    if semantics is not None:
+        raise SpikecError(
+            "SPK1435",
+            str(path),
+            "an ONNX file says itself what is computed, so semantics have no effect",
+            "Leave out --semantics",
+        )
+    graph = replace(load_onnx(path), dt=dt)
+    verify_graph(graph)
+    return graph
 
 
 # ---------------------------------------------------------------- module:attribute

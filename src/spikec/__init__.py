@@ -43,6 +43,7 @@ from spikec.compiler.neurons.refractory_lif import RefractoryLIF
 from spikec.compiler.neurons.relay import Relay
 from spikec.compiler.neurons.threshold import Threshold
 from spikec.compiler.pipeline import compile_graph as compile
+from spikec.compiler.relu_conversion import Conversion, convert
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.simulator import Simulator, simulate
 from spikec.compiler.synapses import (
@@ -74,6 +75,7 @@ __all__ = [
     "ContinuousLeakyIntegrator",
     "Conv1d",
     "Conv2d",
+    "Conversion",
     "Core",
     "CubaLIF",
     "CubaLeakyIntegrator",
@@ -111,6 +113,7 @@ __all__ = [
     "Threshold",
     "Trace",
     "compile",
+    "convert",
     "emit",
     "load",
     "open",
