@@ -15,7 +15,7 @@ from torch_networks import compare, nn, numpy, torch
 @pytest.mark.parametrize("wiring", ["dense", "recurrent", "conv"])
 def test_generated_networks(wiring: str) -> None:
     """Every spike over 100 steps equals the framework's own in float64, every state to 1e-9."""
-    wanted, counted, differing, spikes = size(4, 110), 0, 0, 0
+    wanted, counted, differing, spikes = size(3, 110), 0, 0, 0
     largest = 0.0
     for seed in range(2 * wanted):
         if counted == wanted:
