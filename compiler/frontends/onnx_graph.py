@@ -100,7 +100,7 @@ class Walk:
         symbolic = any(isinstance(v, Value) for v in given)
         made: Known | None
         if node.op == "Constant":
-            made = _constant(node)
+            made = constant_value(node)
         elif not symbolic:
             made = fold(node, cast(list[Array | None], given))
         else:
@@ -290,7 +290,8 @@ def _check_inputs(where: str, names: Sequence[str], made: set[str]) -> None:
 # ---------------------------------------------------------------- pieces
 
 
-def _constant(node: OnnxNode) -> Array:
+def constant_value(node: OnnxNode) -> Array:
+    """Return the value of a Constant."""
     for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
         if name in node.attributes:
             value = np.asarray(node.attributes[name])
