@@ -35,7 +35,11 @@ def zeros(build: Callable[[], tuple[Any, tuple[int, ...]]]) -> Callable[[], tupl
     def made() -> tuple[Any, Any]:
         module, sizes = build()
         torch = single.torch_()
-        return module, lambda m: tuple(torch.zeros(1, n) for n in sizes)
+
+        def start(m: Any) -> Any:
+            return tuple(torch.zeros(1, n) for n in sizes)
+
+        return module, start
 
     return made
 
@@ -56,7 +60,8 @@ def exported(case: str, folder: Path, dynamo: bool, steps: int = STEPS) -> Path:
     module, start = CASES[case]()
 
     def forward(m: Any, x: Any) -> Any:
-        states, made = start(m), []
+        states = start(m)
+        made: list[Any] = []
         for t in range(steps):
             out = module(x[t], *states)
             made.append(out[0])
