@@ -13,7 +13,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.onnx_file import OnnxNode
 from spikec.compiler.types import Array
 
-MAX_ELEMENTS = 1 << 24  # of one value
+MAX_ELEMENTS = 1 << 22  # of one value
 
 _TYPES: Mapping[int, str] = {1: "f4", 6: "i4", 7: "i8", 9: "?", 11: "f8"}
 

@@ -8,6 +8,7 @@ are constants, must compute what the others do with states of zero: their normal
 (``onnx_values``).
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.onnx_constants import axes_of, fold
 from spikec.compiler.frontends.onnx_file import OnnxModel, OnnxNode
 from spikec.compiler.frontends.onnx_graph import Walk, constant_value, needed
-from spikec.compiler.frontends.onnx_values import Above, Atom, Mapped, Rectified, Value
+from spikec.compiler.frontends.onnx_values import Above, Atom, Mapped, Rectified, Value, uniform
 from spikec.compiler.types import Array
 
 FEWEST = 4  # steps: the first may differ in form, and two others must be compared
@@ -298,36 +299,38 @@ class _Unrolled:
             constants={**made.constants, **shapes},
         )
         kept = Walk(zeros)
+        late_keys, early_keys = _keys(kept), _keys(first)
         pairs = [*outputs, *((n, self._earliest(s)) for s, n in states.items())]
         for late, early in pairs:
-            if _key(kept.known[late]) != _key(first.known[early]):
+            if _key(kept.known[late], late_keys) != _key(first.known[early], early_keys):
                 raise self.refuse(
                     self.maker[early].name, "the first step is not one with states of zero"
                 )
 
 
-def _key(value: Array | Value) -> object:
-    """Return what two values have in common exactly if they compute the same."""
+def _keys(walk: Walk) -> dict[Atom, str]:
+    """Return a key of every atom; two have the same if they compute the same."""
+    keys: dict[Atom, str] = {}
+    for atom in walk.atoms:
+        parts: list[object] = ["data", atom.shape]
+        if isinstance(atom, Mapped):
+            synapse = atom.synapse
+            numbers = [t.data.tobytes() for t in (synapse.weight, synapse.bias) if t is not None]
+            parts = [synapse.kind, atom.shape, *numbers, _key(atom.source, keys)]
+        if isinstance(atom, Above):
+            parts = [atom.compare, _key(atom.inner, keys)]
+        if isinstance(atom, Rectified):
+            parts = [atom.ceiling, _key(atom.inner, keys)]
+        keys[atom] = hashlib.sha256(repr(parts).encode()).hexdigest()
+    return keys
+
+
+def _key(value: Array | Value, keys: Mapping[Atom, str]) -> str:
+    """Return a key of a value, its coefficients to the precision of float32."""
     if not isinstance(value, Value):
-        return np.asarray(value).tobytes()
+        return repr(np.asarray(value).tolist())
     terms = (
-        (frozenset(map(_atom_key, product)), value.shape, _digits(factor))
-        for product, factor in value.terms.items()
+        (sorted(keys[atom] for atom in product), [f"{x:.5g}" for x in uniform(v).flat])
+        for product, v in value.terms.items()
     )
-    return frozenset(terms)
-
-
-def _digits(factor: Array) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(f"{x:.5g}" for x in factor.reshape(-1)))
-
-
-def _atom_key(atom: Atom) -> object:
-    if isinstance(atom, Mapped):
-        synapse = atom.synapse
-        bias = b"" if synapse.bias is None else synapse.bias.data.tobytes()
-        return (synapse.kind, synapse.weight.data.tobytes(), bias, atom.shape, _key(atom.source))
-    if isinstance(atom, Above):
-        return (atom.compare, _key(atom.inner))
-    if isinstance(atom, Rectified):
-        return (atom.ceiling, _key(atom.inner))
-    return "data"
+    return repr(sorted(terms))
