@@ -56,3 +56,9 @@ def run(path: Path, feeds: Mapping[str, Array]) -> list[Array]:
     session = runtime.InferenceSession(str(path))
     made: list[Array] = session.run(None, dict(feeds))
     return made
+
+
+def names(path: Path) -> list[str]:
+    """Return the names of the inputs."""
+    model = onnx_package().ModelProto.FromString(path.read_bytes())
+    return [v.name for v in model.graph.input]

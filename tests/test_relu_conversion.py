@@ -226,7 +226,7 @@ def test_mistakes(tmp_path: Path) -> None:
 
 
 def cnn(folder: Path, data: Path) -> tuple[Path, dict[str, Array]]:
-    """Train a CNN on MNIST for an epoch or two and export it, with its weights beside it."""
+    """Train a CNN on MNIST for a few epochs and export it, with its weights beside it."""
     torch: Any = importlib.import_module("torch")
     torch.manual_seed(0)
     with np.load(data / "mnist" / "mnist.npz") as file:
@@ -241,7 +241,8 @@ def cnn(folder: Path, data: Path) -> tuple[Path, dict[str, Array]]:
         *(nn.Flatten(), nn.Linear(16 * 25, 64), nn.ReLU(), nn.Linear(64, 10)),
     )
     optimizer = torch.optim.Adam(net.parameters(), 2e-3)
-    for batch in torch.randperm(count).split(128):
+    order = torch.cat([torch.randperm(count) for _ in range(size(4, 2))])
+    for batch in order.split(128):
         optimizer.zero_grad()
         nn.functional.cross_entropy(net(x[batch]), y[batch]).backward()
         optimizer.step()

@@ -13,7 +13,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.onnx_file import OnnxNode
 from spikec.compiler.types import Array
 
-MAX_ELEMENTS = 1 << 24  # of one value
+MAX_ELEMENTS = 1 << 22  # of one value
 
 _TYPES: Mapping[int, str] = {1: "f4", 6: "i4", 7: "i8", 9: "?", 11: "f8"}
 
@@ -58,6 +58,9 @@ def _elements(node: OnnxNode, given: Sequence[Array | None]) -> int:
     if node.op in ("ConstantOfShape", "Expand"):
         wanted = present[-1].reshape(-1)
         return prod(max(int(n), 1) for n in wanted) * (present[0].size if len(present) > 1 else 1)
+    if node.op in ("MatMul", "Gemm"):
+        rows, columns = (max(a.shape, default=1) for a in present[:2])
+        return rows * columns
     if node.op in ("Reshape", "Unsqueeze", "Squeeze", "Transpose", "Gather", "Concat", "Shape"):
         return sum(a.size for a in present)
     return prod(np.broadcast_shapes(*(a.shape for a in present)))
@@ -128,12 +131,26 @@ def _concat(node: OnnxNode, given: Sequence[Any]) -> Any:
 
 def _constant_of_shape(node: OnnxNode, given: Sequence[Any]) -> Any:
     value: Any = node.attributes.get("value", np.zeros(1, dtype="f4"))
-    return np.full(tuple(given[0].reshape(-1)), value.reshape(-1)[0])
+    sizes = [int(n) for n in given[0].reshape(-1)]
+    return np.asarray(np.full(sizes, value.reshape(-1)[0]))
 
 
 def _expand(node: OnnxNode, given: Sequence[Any]) -> Any:
     wanted = tuple(int(n) for n in given[1].reshape(-1))
     return np.broadcast_to(given[0], np.broadcast_shapes(given[0].shape, wanted))
+
+
+def _matmul(node: OnnxNode, given: Sequence[Any]) -> Any:
+    return np.matmul(given[0], given[1])
+
+
+def _gemm(node: OnnxNode, given: Sequence[Any]) -> Any:
+    options: Any = node.attributes
+    a = given[0].T if options.get("transA", 0) else given[0]
+    b = given[1].T if options.get("transB", 0) else given[1]
+    made = options.get("alpha", 1.0) * np.matmul(a, b)
+    added = given[2] if len(given) > 2 and given[2] is not None else 0
+    return np.asarray(made + options.get("beta", 1.0) * added, dtype=a.dtype)
 
 
 def _transpose(node: OnnxNode, given: Sequence[Any]) -> Any:
@@ -175,5 +192,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "ConstantOfShape": _constant_of_shape,
     "Expand": _expand,
     "Transpose": _transpose,
+    "MatMul": _matmul,
+    "Gemm": _gemm,
     "Cast": _cast,
 }

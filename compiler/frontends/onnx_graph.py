@@ -34,6 +34,8 @@ from spikec.compiler.frontends.onnx_values import (
 from spikec.compiler.synapses import Shape
 from spikec.compiler.types import Array
 
+MAX_NUMBERS = 1 << 28  # kept of all values
+
 Known = Array | Value
 
 
@@ -58,7 +60,7 @@ class Walk:
         self.atoms: list[Atom] = []
         self.softmax: list[str] = []
         self._same: dict[tuple[object, ...], Above] = {}
-        self._batch = 1
+        self._batch, self._numbers = 1, 0
         for name, shape in model.inputs.items():
             self.known[name] = self._atom(Entry(name, self._entry(name, shape)))
         for node in needed(model):
@@ -100,7 +102,7 @@ class Walk:
         symbolic = any(isinstance(v, Value) for v in given)
         made: Known | None
         if node.op == "Constant":
-            made = _constant(node)
+            made = constant_value(node)
         elif not symbolic:
             made = fold(node, cast(list[Array | None], given))
         else:
@@ -113,7 +115,24 @@ class Walk:
                 f"the operator {node.op} is not supported",
                 f"Use {', '.join(supported)}",
             )
+        self._count(node, made)
         self.known[node.outputs[0]] = made
+
+    def _count(self, node: OnnxNode, made: Known) -> None:
+        """Count the numbers that are kept.
+
+        Raises:
+            SpikecError: SPK1436 when they are too many.
+        """
+        parts = made.terms.values() if isinstance(made, Value) else (made,)
+        self._numbers += sum(part.size for part in parts)
+        if self._numbers > MAX_NUMBERS:
+            raise SpikecError(
+                "SPK1436",
+                node.name,
+                f"up to here the network has more than {MAX_NUMBERS} constants and coefficients",
+                "Split the model",
+            )
 
     def _symbolic(self, node: OnnxNode, given: list[Known | None]) -> Known | None:
         if node.op in LINEAR:
@@ -290,7 +309,8 @@ def _check_inputs(where: str, names: Sequence[str], made: set[str]) -> None:
 # ---------------------------------------------------------------- pieces
 
 
-def _constant(node: OnnxNode) -> Array:
+def constant_value(node: OnnxNode) -> Array:
+    """Return the value of a Constant."""
     for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
         if name in node.attributes:
             value = np.asarray(node.attributes[name])

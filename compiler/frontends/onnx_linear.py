@@ -42,7 +42,7 @@ def synapse_of(node: OnnxNode, arrives: Shape, constants: Sequence[Array | None]
             return _pool(node, arrives)
         return _mean(node, arrives, constants)
     except SpikecError as error:
-        raise error if error.code == "SPK1421" else error.at(node.name) from None
+        raise error if error.where.startswith(node.name) else error.at(node.name) from None
 
 
 def _dense(node: OnnxNode, arrives: Shape, constants: Sequence[Array | None]) -> Dense:

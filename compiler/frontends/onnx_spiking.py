@@ -7,6 +7,7 @@ order of inputs and outputs, and told. States begin at zero.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from spikec.compiler.errors import Finding, SpikecError
@@ -15,6 +16,7 @@ from spikec.compiler.frontends.onnx_graph import Walk
 from spikec.compiler.frontends.onnx_linear import OPERATORS as LINEAR
 from spikec.compiler.frontends.onnx_network import Carrier, Network, live_atoms
 from spikec.compiler.frontends.onnx_neurons import Cell, MismatchError, match
+from spikec.compiler.frontends.onnx_unrolled import roll
 from spikec.compiler.frontends.onnx_values import (
     Above,
     Atom,
@@ -38,11 +40,21 @@ def load_onnx(source: str | Path) -> Graph:
     Raises:
         SpikecError: SPK1401 to SPK1437.
     """
-    return build(read_onnx(source))
+    model = read_onnx(source)
+    rolled = roll(model)
+    if rolled is None:
+        return build(model, {})
+    graph = build(rolled.model, rolled.states)
+    text = f"{rolled.steps} equal steps are rolled up into one"
+    return replace(graph, findings=(*graph.findings, Finding("SPK1451", graph.name, text)))
 
 
-def build(model: OnnxModel) -> Graph:
+def build(model: OnnxModel, states: Mapping[str, str]) -> Graph:
     """Return the graph of a single-step model.
+
+    Args:
+        model: The step.
+        states: Output that is the next value of a state, by input, as far as that is known.
 
     Raises:
         SpikecError: SPK1420 to SPK1437.
@@ -52,7 +64,7 @@ def build(model: OnnxModel) -> Graph:
     live = live_atoms(outputs.values())
     _check_kind(model, walk, live)
     found: list[Finding] = []
-    pairs = _pairs(model, walk, outputs, found)
+    pairs = _pairs(walk, outputs, states, found)
     names = {id(value): name for name, value in outputs.items()}
     cells = _cells(model, walk, pairs, names)
     network = Network()
@@ -96,7 +108,7 @@ def _check_kind(model: OnnxModel, walk: Walk, live: set[Atom]) -> None:
 
 
 def _pairs(
-    model: OnnxModel, walk: Walk, outputs: Mapping[str, Value], found: list[Finding]
+    walk: Walk, outputs: Mapping[str, Value], known: Mapping[str, str], found: list[Finding]
 ) -> dict[Entry, Value]:
     """Return the next value of every state.
 
@@ -111,6 +123,9 @@ def _pairs(
         pairs[state] = free.pop(name)
         waiting.remove(state)
 
+    for state in tuple(waiting):
+        if state.name in known:
+            pair(state, known[state.name])
     changed = True
     while changed:
         changed = False

@@ -215,6 +215,7 @@ def _term(product: Product, value: Array) -> str:
 
 
 def _atom(atom: Atom) -> str:
-    if isinstance(atom, Above):
+    # What a step in a step compares is not shown: it could be nested without an end.
+    if isinstance(atom, Above) and not any(isinstance(a, Above) for a in atom.inner.atoms):
         return f"[{atom.inner} {'>' if atom.compare == 'gt' else '>='} 0]"
     return atom.name[:60]
