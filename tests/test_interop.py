@@ -125,7 +125,7 @@ def test_any_numbers(framework: str) -> None:
     same = sum(v.kind == "same" for v in found)
     assert {v.kind for v in found} <= {"same", "differs"}
     assert same >= 0.9 * len(found)
-    evidence("interop any numbers", **{framework.lower(): f"{same} of {len(found)} the same"})
+    evidence(f"interop any numbers {framework}", same=same, networks=len(found))
 
 
 def _any(random: Any, *shape: int) -> Any:
