@@ -138,6 +138,8 @@ def _entries(synapse: Synapse) -> tuple[Array, Array, Array]:
         case _:
             ones = replace_data(synapse, np.ones_like(synapse.weight.data)).to_sparse().tocoo()
             held = sp.csr_array(synapse.to_sparse())
+            if ones.nnz == 0:  # of no entries scipy returns a sparse array
+                return ones.col, ones.row, np.zeros(0, np.bool_)
             return ones.col, ones.row, np.asarray(held[ones.row, ones.col]) != 0
 
 

@@ -320,7 +320,13 @@ def test_no_process_outlives_the_command(build: Path, tmp_path: Path, number: in
         """
     slow = fake_lava(tmp_path / "slow", "0.10.0", textwrap.dedent(source))
     command = [sys.executable, "-m", "spikec", "verify", str(build), "--lava", slow]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+    # Started in the background, this process ignores SIGINT, and so would the command.
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as child:
         for _ in range(600):
             if pid.exists() and pid.read_text():
                 break
