@@ -89,7 +89,7 @@ class Counter:
         return Counts(
             network=self.graph.name,
             dt=self.graph.dt,
-            cores=None if mapping is None else len(mapping.cores),
+            cores=None if mapping is None else mapping.size,
             footprint=self.footprint,
             samples=samples,
             steps=samples * steps,
@@ -193,7 +193,7 @@ class Counter:
         if mapping is None:
             return None
         size = self.graph.source_size(name)
-        seats, cores = mapping.core_of(name, size), len(mapping.cores)
+        seats, cores = mapping.core_of(name, size), mapping.size
         reached: Any = sp.csr_array((size, cores), dtype=np.bool_)
         for projection, fan in zip(self.graph.projections, self.fans, strict=True):
             if projection.source == name:
@@ -209,7 +209,7 @@ def _distances(
     """Return per source neuron the number of its cores, and the sums of their distances."""
     placed = seats[source] >= 0
     source, core = source[placed], core[placed]
-    place = np.array([(c.x, c.y) for c in mapping.cores], dtype=np.int64).reshape(-1, 2)
+    place = mapping.places[:, 1:3].astype(np.int64)
     apart = np.abs(place[core] - place[seats[source]])
     sums = np.zeros((seats.size, 3), dtype=np.int64)
     np.add.at(sums, source, np.column_stack((np.ones_like(core), apart)))

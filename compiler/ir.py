@@ -25,6 +25,8 @@ from spikec.compiler.untyped import networkx as nx
 
 # Steps; every step of the longest delay is kept in memory.
 MOST_DELAY = 1 << 20
+# Neurons of a node that a written mapping may name.
+MOST_SEATS = 1 << 26
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
@@ -332,35 +334,114 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """One core, the tile it sits on, and what it holds.
+    """One core, the tile it sits on, and what it holds; a mapping is written down with it.
 
     Attributes:
         x: Column of the tile.
         y: Row of the tile.
         index: Number of the core within the tile.
         slices: What it holds.
+        chip: Number of the chip.
     """
 
     x: int
     y: int
     index: int
     slices: tuple[Slice, ...]
+    chip: int = 0
+
+    def __str__(self) -> str:
+        """Return where it is."""
+        chip = f"chip {self.chip} " if self.chip else ""
+        return f"{chip}core ({self.x}, {self.y}) {self.index}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Mapping:
-    """Where every neuron sits. Inputs may be placed too; a placed input sends messages."""
+    """Where every neuron sits. Inputs may be placed too; a placed input sends messages.
 
-    cores: tuple[Core, ...]
+    Attributes:
+        places: Chip, column and row of the tile, and number within the tile, (cores, 4).
+        seats: Core of each neuron as its row in ``places``, by node; an input may be left out.
+    """
+
+    places: Array
+    seats: Dict[str, Array]
+
+    def __post_init__(self) -> None:
+        """Make the arrays narrow and read-only."""
+        object.__setattr__(self, "places", _indices(self.places))
+        object.__setattr__(self, "seats", {n: _indices(a) for n, a in self.seats.items()})
+
+    @staticmethod
+    def of(cores: Iterable[Core]) -> "Mapping":
+        """Return the mapping of cores and what each holds.
+
+        Raises:
+            SpikecError: SPK0525 on a slice without neurons, SPK0526 on a neuron in two cores.
+        """
+        cores = tuple(cores)
+        sizes: dict[str, int] = {}
+        for core in cores:
+            for part in core.slices:
+                if not 0 <= part.start < part.stop <= MOST_SEATS:
+                    raise SpikecError(
+                        "SPK0525",
+                        str(core),
+                        f"it holds {part.node}[{part.start}:{part.stop}], which is not there",
+                        "Correct the mapping",
+                    )
+                sizes[part.node] = max(sizes.get(part.node, 0), part.stop)
+        seats = {name: np.full(size, -1, dtype=np.int32) for name, size in sizes.items()}
+        for k, core in enumerate(cores):
+            for part in core.slices:
+                held = seats[part.node][part.start : part.stop]
+                twice = np.flatnonzero(held >= 0)
+                if twice.size:
+                    raise seat_error(part.node, part.start + int(twice[0]), 2)
+                held[:] = k
+        places = [(c.chip, c.x, c.y, c.index) for c in cores]
+        return Mapping(np.array(places, dtype=np.int32).reshape(-1, 4), seats)
+
+    @property
+    def size(self) -> int:
+        """Number of cores."""
+        return len(self.places)
+
+    @property
+    def cores(self) -> tuple[Core, ...]:
+        """The cores, each with what it holds in runs."""
+        held: list[list[Slice]] = [[] for _ in range(self.size)]
+        for name, seats in self.seats.items():
+            cuts = np.flatnonzero(np.diff(seats)) + 1
+            starts, stops = [0, *cuts.tolist()], [*cuts.tolist(), seats.size]
+            for start, stop in zip(starts, stops, strict=True):
+                if stop > start and seats[start] >= 0:
+                    held[seats[start]].append(Slice(name, start, stop))
+        rows = zip(self.places.tolist(), held, strict=True)
+        return tuple(Core(x, y, k, tuple(slices), chip) for (chip, x, y, k), slices in rows)
 
     def core_of(self, node: str, size: int) -> Array:
-        """Return for each neuron of a node the position of its core in ``cores``, or -1."""
-        found = np.full(size, -1, dtype=np.int64)
-        for k, core in enumerate(self.cores):
-            for part in core.slices:
-                if part.node == node:
-                    found[part.start : part.stop] = k
-        return found
+        """Return for each neuron of a node the position of its core in ``places``, or -1."""
+        found = self.seats.get(node)
+        return np.full(size, -1, dtype=np.int32) if found is None else found
+
+
+def seat_error(node: str, neuron: int, times: int) -> SpikecError:
+    """Return the error of a neuron that does not sit in one core."""
+    return SpikecError(
+        "SPK0526",
+        node,
+        f"neuron {neuron} sits in {times} cores",
+        "Put every neuron into exactly one",
+    )
+
+
+def _indices(given: Array) -> Array:
+    # What int32 does not hold becomes a core that is not there, which ``verify`` refuses.
+    data = np.clip(given, -1, np.iinfo(np.int32).max).astype(np.int32)
+    data.setflags(write=False)
+    return data
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,7 +23,6 @@ from spikec.compiler import neurons
 from spikec.compiler.equation import Model
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import (
-    Core,
     Graph,
     Input,
     Node,
@@ -31,7 +30,6 @@ from spikec.compiler.ir import (
     Population,
     Program,
     Projection,
-    Slice,
 )
 from spikec.compiler.ir import Mapping as Placement
 from spikec.compiler.semantics import Semantics
@@ -86,6 +84,8 @@ def arrays(program: Program) -> dict[str, Array]:
     owners: list[Any] = [p.synapse for p in program.graph.projections]
     owners += [p.neuron for p in program.graph.populations]
     values: list[Any] = [p.delays for p in program.graph.projections]
+    if program.mapping is not None:
+        values += [program.mapping.places, *program.mapping.seats.values()]
     values += [getattr(owner, f.name) for owner in owners for f in fields(owner)]
     for value in values:
         if isinstance(value, Tensor | np.ndarray):
@@ -110,7 +110,9 @@ def print_program(program: Program) -> str:
     lines += [f"finding {f.code} {_quoted(f.where)} {_quoted(f.message)}" for f in graph.findings]
     lines += [_node(n) for n in graph.nodes]
     lines += [_edge(p) for p in graph.projections]
-    lines += [_core(c) for c in (program.mapping.cores if program.mapping else ())]
+    if program.mapping is not None:
+        lines.append(f"mapping places={_value(program.mapping.places)}")
+        lines += [f"seats {n} cores={_value(a)}" for n, a in program.mapping.seats.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -129,11 +131,6 @@ def _edge(p: Projection) -> str:
     delays = "" if p.delays is None else f" delays={_value(p.delays)}"
     head = f"{p.source} -> {p.target} port={p.port} delay={p.delay}{delays} storage={p.storage}"
     return f"projection {head} {_call(p.synapse.kind, p.synapse)}"
-
-
-def _core(core: Core) -> str:
-    parts = ", ".join(f"{s.node}[{s.start},{s.stop}]" for s in core.slices)
-    return f"core x={core.x} y={core.y} index={core.index} holds={{{parts}}}"
 
 
 def _signal(signal: Float | Bool | FixedPoint) -> str:
@@ -299,8 +296,7 @@ def parse_program(text: str, stored: Mapping[str, Array]) -> Program:
         reader.metadata,
         tuple(reader.findings),
     )
-    mapping = Placement(tuple(reader.cores)) if reader.cores else None
-    return Program(graph, target, passes, mapping)
+    return Program(graph, target, passes, reader.mapping())
 
 
 class _Reader:
@@ -311,7 +307,8 @@ class _Reader:
         self.models = models()
         self.nodes: list[Node] = []
         self.projections: list[Projection] = []
-        self.cores: list[Core] = []
+        self.places: Array | None = None
+        self.seats: dict[str, Array] = {}
         self.metadata: dict[str, str] = {}
         self.findings: list[Finding] = []
 
@@ -332,8 +329,13 @@ class _Reader:
                 self.nodes.append(self.population(line))
             case "projection":
                 self.projections.append(self.projection(line))
-            case "core":
-                self.cores.append(self.core(line))
+            case "mapping":
+                self.places = self.indices(line, "places")
+            case "seats":
+                name = line.take()
+                if name in self.seats:
+                    raise line.error(f"'{name}' is seated twice")
+                self.seats[name] = self.indices(line, "cores")
             case other:
                 raise line.error(f"'{other}' is not a kind of line")
 
@@ -370,30 +372,20 @@ class _Reader:
         delay = line.integer()
         delays = None
         if line.peek() == "delays":
-            line.key("delays")
-            delays = _data(self.array(line, line.take("i64")))
+            delays = self.indices(line, "delays")
         line.key("storage")
         storage = line.take()
         synapse = self.call(line, SYNAPSES)
         return Projection(source, target, synapse, port, delay, storage, delays)
 
-    def core(self, line: _Line) -> Core:
-        at: list[int] = []
-        for key in ("x", "y", "index"):
-            line.key(key)
-            at.append(line.integer())
-        line.key("holds")
-        line.take("{")
-        slices: list[Slice] = []
-        while line.peek() != "}":
-            node, bounds = line.take(), line.integers()
-            if len(bounds) != 2:
-                raise line.error("a slice is not node[start,stop]")
-            slices.append(Slice(node, *bounds))
-            if line.peek() == ",":
-                line.take()
-        line.take("}")
-        return Core(at[0], at[1], at[2], tuple(slices))
+    def indices(self, line: _Line, key: str) -> Array:
+        """Read ``key=`` and an array of integers."""
+        line.key(key)
+        return _data(self.array(line, line.take("i64")))
+
+    def mapping(self) -> Placement | None:
+        """Return the mapping that the lines gave, if they did."""
+        return None if self.places is None else Placement(self.places, self.seats)
 
     def formats(self, line: _Line) -> dict[str, Format]:
         found: dict[str, Format] = {}

@@ -19,6 +19,7 @@ from spikec.compiler.ir import (
     Program,
     Projection,
     check_name,
+    seat_error,
 )
 from spikec.compiler.types import FixedPoint, Float, Tensor
 from spikec.compiler.wiring import lanes
@@ -99,29 +100,35 @@ def _nodes(graph: Graph) -> dict[str, Input | Population]:
 
 
 def _mapping(graph: Graph, mapping: Mapping) -> None:
-    """Check that every neuron is in exactly one slice, and every slice inside its node."""
+    """Check that every neuron sits in one core that is there, and that no two are in one place."""
     nodes = _nodes(graph)
-    seats = {name: np.zeros(n.size, dtype=np.int64) for name, n in nodes.items()}
-    for core in mapping.cores:
-        for part in core.slices:
-            if part.node not in nodes or not 0 <= part.start < part.stop <= nodes[part.node].size:
-                raise SpikecError(
-                    "SPK0525",
-                    f"core ({core.x}, {core.y}) {core.index}",
-                    f"it holds {part.node}[{part.start}:{part.stop}], which is not there",
-                    "Correct the mapping",
-                )
-            seats[part.node][part.start : part.stop] += 1
-    for name, times in seats.items():
-        wrong = np.flatnonzero(times != 1)
-        unplaced_input = isinstance(nodes[name], Input) and not times.any()
-        if wrong.size and not unplaced_input:
+    places, count = np.unique(mapping.places, axis=0, return_counts=True)
+    problem = ""
+    if mapping.places.shape != (mapping.size, 4) or mapping.places.min(initial=0) < 0:
+        problem = "a place is not a chip, a column, a row and a number, each from 0"
+    elif np.any(count > 1):
+        where = ", ".join(str(n) for n in places[count > 1][0])
+        problem = f"two cores are at chip, column, row, number {where}"
+    strays = [name for name in mapping.seats if name not in nodes]
+    if strays:
+        problem = f"it seats '{strays[0]}', which is not there"
+    if problem:
+        raise SpikecError("SPK0533", "mapping", problem, "Correct the mapping")
+    for name, node in nodes.items():
+        seats = mapping.seats.get(name)
+        if seats is None and isinstance(node, Input):
+            continue
+        held = np.full(node.size, -1) if seats is None else seats
+        if held.shape != (node.size,):
             raise SpikecError(
-                "SPK0526",
+                "SPK0534",
                 name,
-                f"neuron {wrong[0]} sits in {times[wrong[0]]} cores",
-                "Put every neuron into exactly one",
+                f"the mapping seats {held.size} of its {node.size} neurons",
+                "Correct the mapping",
             )
+        wrong = np.flatnonzero((held < 0) | (held >= mapping.size))
+        if wrong.size:
+            raise seat_error(name, int(wrong[0]), 0)
 
 
 def _names(graph: Graph) -> None:

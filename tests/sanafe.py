@@ -48,7 +48,7 @@ def graph(w1: Array, w2: Array) -> spikec.Graph:
 
 def placement(*tiles: Tile) -> Placement:
     """Return a mapping of (tile, core, slices); tile k is at column k // 4, row k % 4."""
-    return Placement(
+    return Placement.of(
         tuple(
             spikec.Core(tile // 4, tile % 4, core, tuple(spikec.Slice(*s) for s in slices))
             for tile, core, slices in tiles

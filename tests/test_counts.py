@@ -219,7 +219,7 @@ def placed(graph: spikec.Graph, seed: int) -> Placement | None:
         for k in range(node.size):
             held[random.integers(len(held))].append(spikec.Slice(node.name, k, k + 1))
     places = random.integers(0, 4, (len(held), 2))
-    return Placement(
+    return Placement.of(
         tuple(
             spikec.Core(int(x), int(y), k, tuple(slices))
             for k, ((x, y), slices) in enumerate(zip(places, held, strict=True))

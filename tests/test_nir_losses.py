@@ -55,7 +55,7 @@ def ordered() -> spikec.Graph:
 
 def placed() -> Program:
     core = spikec.Core(0, 0, 0, (spikec.Slice("n", 0, 3),))
-    return Program(one(KINDS["LIF"]), mapping=spikec.Mapping((core,)))
+    return Program(one(KINDS["LIF"]), mapping=spikec.Mapping.of((core,)))
 
 
 def continuous(semantics: str) -> spikec.Graph:

@@ -183,10 +183,14 @@ def test_mapping() -> None:
     """Cores in order, with several slices, one or none."""
     cores = (
         Core(0, 1, 2, (Slice("p", 0, 1), Slice("x", 0, 1))),
-        Core(-1, 0, 0, ()),
-        Core(3, 0, 0, (Slice("-", 5, 9),)),
+        Core(5, 0, 0, (), chip=2),
+        Core(3, 0, 0, (Slice("-", 5, 9), Slice("p", 1, 2))),
     )
-    assert reread(spikec.Program(one(), mapping=Mapping(cores))).mapping == Mapping(cores)
+    mapping = Mapping.of(cores)
+    assert mapping.cores == (cores[0], cores[1], replace(cores[2], slices=cores[2].slices[::-1]))
+    again = reread(spikec.Program(one(), mapping=mapping)).mapping
+    assert again is not None
+    assert again.cores == mapping.cores
 
 
 def test_arrays_of_equal_bytes_keep_their_meaning() -> None:
@@ -228,7 +232,7 @@ LIF = "population p shape=[1] formats={} scale=1 start=0 lif"
         (LIF.replace("lif", "lift()"), f"'lift' is not one of {', '.join(models())}"),
         (f"{LIF}(threshold=[1,2])", "lif.threshold has the wrong type"),
         (f"{LIF}(threshold=1.5:s8.0)", "'1.5:s8.0' is not a fixed-point number"),
-        ("core x=0 y=0 index=0 holds={p[1]}", "a slice is not node[start,stop]"),
+        ("mapping places=f64[1,4]", "'f64' stands where i64 should"),
     ],
 )
 def test_errors_are_pinned(line: str, problem: str) -> None:

@@ -66,7 +66,7 @@ def rich() -> spikec.Program:
         Core(0, 0, 1, (Slice("p", 0, 3), Slice("c", 0, 2))),
         Core(1, 0, 0, (Slice("q", 0, 2), Slice("p", 3, 4))),
     )
-    return spikec.Program(graph, "cpu", "discretize", Placement(cores))
+    return spikec.Program(graph, "cpu", "discretize", Placement.of(cores))
 
 
 @dataclass(frozen=True)

@@ -65,8 +65,8 @@ def failure(made: Graph, mapping: Mapping | None = None) -> str:
 def test_the_graphs_below_are_valid_but_for_one_change() -> None:
     """Each test breaks one rule of a program that holds them all."""
     cores = (Core(0, 0, 0, (Slice("p", 0, 2),)), Core(0, 1, 0, (Slice("x", 0, 3),)))
-    verify(spikec.Program(graph(), mapping=Mapping(cores)))
-    verify(spikec.Program(graph(), mapping=Mapping(cores[:1])))
+    verify(spikec.Program(graph(), mapping=Mapping.of(cores)))
+    verify(spikec.Program(graph(), mapping=Mapping.of(cores[:1])))
     verify(spikec.Program(edge()))
     verify(spikec.Program(quantized()))
     assert spikec.Program(quantized()).stage == "integer"
@@ -283,38 +283,64 @@ def test_a_self_loop_needs_a_delay() -> None:
     verify(spikec.Program(graph(projections=(*graph().projections, replace(loop, delay=1)))))
 
 
+def _verify_mapping(held: list[tuple[Slice, ...]]) -> None:
+    mapping = Mapping.of(Core(k, 2, 3, slices) for k, slices in enumerate(held))
+    verify(spikec.Program(graph(), mapping=mapping))
+
+
 @pytest.mark.parametrize(
-    ("cores", "line"),
+    ("held", "line"),
     [
         (
-            (Core(1, 2, 3, (Slice("p", 0, 3),)),),
-            "core (1, 2) 3: it holds p[0:3], which is not there. Correct the mapping. [SPK0525]",
+            [(Slice("p", 0, 3),)],
+            "p: the mapping seats 3 of its 2 neurons. Correct the mapping. [SPK0534]",
         ),
         (
-            (Core(1, 2, 3, (Slice("q", 0, 1),)),),
-            "core (1, 2) 3: it holds q[0:1], which is not there. Correct the mapping. [SPK0525]",
+            [(Slice("q", 0, 1),)],
+            "mapping: it seats 'q', which is not there. Correct the mapping. [SPK0533]",
         ),
         (
-            (Core(1, 2, 3, (Slice("p", 1, 1),)),),
-            "core (1, 2) 3: it holds p[1:1], which is not there. Correct the mapping. [SPK0525]",
+            [(Slice("p", 1, 1),)],
+            "core (0, 2) 3: it holds p[1:1], which is not there. Correct the mapping. [SPK0525]",
         ),
         (
-            (Core(0, 0, 0, (Slice("p", 0, 1),)),),
-            "p: neuron 1 sits in 0 cores. Put every neuron into exactly one. [SPK0526]",
+            [(Slice("p", 0, 1),)],
+            "p: the mapping seats 1 of its 2 neurons. Correct the mapping. [SPK0534]",
+        ),
+        ([(Slice("x", 0, 3),)], "p: neuron 0 sits in 0 cores. Put every neuron"),
+        (
+            [(Slice("p", 1, 2),)],
+            "p: neuron 0 sits in 0 cores. Put every neuron into exactly one. [SPK0526]",
         ),
         (
-            (Core(0, 0, 0, (Slice("p", 0, 2),)), Core(0, 0, 1, (Slice("p", 1, 2),))),
+            [(Slice("p", 0, 2),), (Slice("p", 1, 2),)],
             "p: neuron 1 sits in 2 cores. Put every neuron into exactly one. [SPK0526]",
         ),
         (
-            (Core(0, 0, 0, (Slice("p", 0, 2), Slice("x", 1, 3))),),
+            [(Slice("p", 0, 2), Slice("x", 1, 3))],
             "x: neuron 0 sits in 0 cores. Put every neuron into exactly one. [SPK0526]",
         ),
     ],
 )
-def test_a_broken_mapping(cores: tuple[Core, ...], line: str) -> None:
+def test_a_broken_mapping(held: list[tuple[Slice, ...]], line: str) -> None:
     """Every neuron sits in exactly one core; inputs in one, or all in none."""
-    assert failure(graph(), Mapping(cores)) == line
+    with pytest.raises(SpikecError) as error:
+        _verify_mapping(held)
+    assert str(error.value).startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("places", "problem"),
+    [
+        ([[0, 0, 0, 0], [0, 0, 0, 0]], "two cores are at chip, column, row, number 0, 0, 0, 0"),
+        ([[0, -1, 0, 0]], "a place is not a chip, a column, a row and a number, each from 0"),
+        ([[0, 0, 0]], "a place is not a chip, a column, a row and a number, each from 0"),
+    ],
+)
+def test_places_that_are_none(places: list[list[int]], problem: str) -> None:
+    """A core has a place of its own."""
+    mapping = Mapping(np.array(places), {"p": np.zeros(2)})
+    assert failure(graph(), mapping) == f"mapping: {problem}. Correct the mapping. [SPK0533]"
 
 
 def test_what_is_not_connected_is_no_error() -> None:

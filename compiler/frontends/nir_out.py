@@ -160,7 +160,7 @@ def _note_program(program: Program, losses: Losses) -> None:
         if p.storage != p.synapse.storage:
             losses.add("storage", str(p), f"it is stored as {p.storage}")
     if program.mapping is not None:
-        losses.add("mapping", "mapping", f"{len(program.mapping.cores)} cores hold the network")
+        losses.add("mapping", "mapping", f"{program.mapping.size} cores hold the network")
 
 
 def _untypable(nodes: Mapping[str, Node]) -> tuple[Finding, ...]:

@@ -225,7 +225,7 @@ def placed() -> spikec.Program:
         Core(0, 0, 0, (Slice("hidden", 0, 4), Slice("last", 0, 1))),
         Core(1, 0, 0, (Slice("last", 1, 2),)),
     )
-    return spikec.compile(small.spiking(), pipeline="discretize", mapping=Mapping(cores))
+    return spikec.compile(small.spiking(), pipeline="discretize", mapping=Mapping.of(cores))
 
 
 def write_builds(folder: Path) -> None:
