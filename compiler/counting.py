@@ -12,6 +12,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.fan_out import FanOut, fan_out
 from spikec.compiler.ir import Mapping as Placement
 from spikec.compiler.ir import Output, Population, Program, Projection, Trace
+from spikec.compiler.mapping.reach import reach
 from spikec.compiler.pipeline import Progress, by_input, silent
 from spikec.compiler.simulator import Simulator
 from spikec.compiler.types import Array, Exact, FixedPoint
@@ -195,10 +196,9 @@ class Counter:
         size = self.graph.source_size(name)
         seats, cores = mapping.core_of(name, size), mapping.size
         reached: Any = sp.csr_array((size, cores), dtype=np.bool_)
-        for projection, fan in zip(self.graph.projections, self.fans, strict=True):
+        for projection in self.graph.projections:
             if projection.source == name:
-                targets = mapping.core_of(projection.target, fan.targets)
-                reached = reached + fan.cores(targets, cores)
+                reached = reached + (reach(projection, mapping.seats[projection.target], cores) > 0)
         pairs = reached.tocoo()
         return _distances(mapping, seats, pairs.row, pairs.col)
 

@@ -54,23 +54,6 @@ class FanOut:
             return np.broadcast_to(some, (len(sent), self.targets))
         return np.asarray((sp.csr_array(sent) @ self.reached).toarray())
 
-    def cores(self, seats: Array, cores: int) -> Any:
-        """Return which cores hold a target synapse of which source, sparse (sources, cores).
-
-        Args:
-            seats: Core of each target neuron.
-            cores: How many there are.
-        """
-        held = sp.csr_array(
-            (np.ones(seats.size, np.bool_), seats, np.arange(seats.size + 1)),
-            shape=(seats.size, cores),
-        )
-        if self.reached is not None:
-            return sp.csr_array(self.reached @ held)
-        touched = np.zeros(cores, np.bool_)
-        touched[seats] = True
-        return sp.csr_array(np.broadcast_to(touched, (self.total.size, cores)))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OthersFanOut(FanOut):
@@ -79,13 +62,6 @@ class OthersFanOut(FanOut):
     def arrivals(self, sent: Array) -> Array:
         """Return for events (steps, sources) whether one arrives, (steps, targets)."""
         return np.asarray(sent.sum(axis=1, keepdims=True, dtype=np.int64) > sent)
-
-    def cores(self, seats: Array, cores: int) -> Any:
-        """Return which cores hold a target synapse of which source, sparse (sources, cores)."""
-        held = np.bincount(seats, minlength=cores)
-        touched = np.tile(held > 0, (seats.size, 1))
-        touched[np.arange(seats.size), seats] = held[seats] > 1
-        return sp.csr_array(touched)
 
 
 def fan_out(projection: Projection) -> FanOut:

@@ -1,10 +1,45 @@
 """Targets: what a piece of hardware is, as data in ``hw/targets/*.toml``."""
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 
 from spikec.compiler.errors import Finding, SpikecError
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit of the hardware.
+
+    Attributes:
+        value: The largest number that fits.
+        source: Who says so.
+        confidence: high, medium or low.
+    """
+
+    value: int
+    source: str
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The tiles of a chip and their cores.
+
+    Attributes:
+        columns: Tiles from west to east.
+        rows: Tiles from north to south.
+        cores_per_tile: Cores of a tile.
+        source: Who says so.
+        confidence: high, medium or low.
+    """
+
+    columns: int
+    rows: int
+    cores_per_tile: int
+    source: str
+    confidence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +53,8 @@ class Target:
         pipeline: Passes that make a program for it, unless the user gives others.
         prices: Price books for its energy, unless the user names others.
         unchecked: What the compiler does not know or do about it yet; empty if nothing.
+        limits: Of a core, and ``cores`` of a chip, by name; empty where there are no cores.
+        mesh: Where the cores of a chip lie, or None.
     """
 
     name: str
@@ -26,6 +63,8 @@ class Target:
     pipeline: str
     prices: tuple[str, ...] = ()
     unchecked: str = ""
+    limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
+    mesh: Grid | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -54,6 +93,13 @@ def load_target(name: str) -> Target:
         )
     text = files("spikec.hw").joinpath("targets", f"{name}.toml").read_text()
     data = tomllib.loads(text)
-    prices = tuple(data.get("prices", ()))
-    unchecked = data.get("unchecked", "")
-    return Target(name, data["title"], data["backend"], data["pipeline"], prices, unchecked)
+    return Target(
+        name,
+        data["title"],
+        data["backend"],
+        data["pipeline"],
+        tuple(data.get("prices", ())),
+        data.get("unchecked", ""),
+        {k: Limit(**v) for k, v in data.get("limits", {}).items()},
+        Grid(**data["mesh"]) if "mesh" in data else None,
+    )

@@ -12,6 +12,7 @@ from networks import Style, graphs, spikes_for
 from sizes import evidence, examples, size
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.fan_out import fan_out
+from spikec.compiler.mapping.reach import reach
 from spikec.compiler.synapses import Conv2d, Sparse, Synapse, same_padding
 from spikec.compiler.types import Array, FixedPoint, Tensor
 
@@ -148,13 +149,14 @@ def test_inhibition_counts_as_its_matrix(storage: str) -> None:
         long = pattern.with_numbers(
             Tensor.floats(np.repeat(weight.data, np.diff(pattern.indptr))), None
         )
-        a, b = (fan_out(spikec.Projection("x", "y", s, storage=storage)) for s in (short, long))
+        both = [spikec.Projection("x", "y", s, storage=storage) for s in (short, long)]
+        a, b = (fan_out(p) for p in both)
         assert a.total.tolist() == b.total.tolist()
         assert a.effective.tolist() == b.effective.tolist()
         sent = random.random((5, n)) < 0.3
         assert (a.arrivals(sent) > 0).tolist() == (b.arrivals(sent) > 0).tolist()
         seats = random.integers(0, cores, n)
-        found, wanted = ((f.cores(seats, cores).toarray() > 0).tolist() for f in (a, b))
+        found, wanted = (reach(p, seats, cores).toarray().tolist() for p in both)
         assert found == wanted
 
 
