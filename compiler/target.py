@@ -4,8 +4,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any
 
 from spikec.compiler.errors import Finding, SpikecError
+from spikec.compiler.mapping.mesh import Mesh
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +21,6 @@ class Limit:
     """
 
     value: int
-    source: str
-    confidence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The tiles of a chip and their cores.
-
-    Attributes:
-        columns: Tiles from west to east.
-        rows: Tiles from north to south.
-        cores_per_tile: Cores of a tile.
-        source: Who says so.
-        confidence: high, medium or low.
-    """
-
-    columns: int
-    rows: int
-    cores_per_tile: int
     source: str
     confidence: str
 
@@ -64,7 +47,7 @@ class Target:
     prices: tuple[str, ...] = ()
     unchecked: str = ""
     limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
-    mesh: Grid | None = None
+    mesh: Mesh | None = None
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -101,5 +84,9 @@ def load_target(name: str) -> Target:
         tuple(data.get("prices", ())),
         data.get("unchecked", ""),
         {k: Limit(**v) for k, v in data.get("limits", {}).items()},
-        Grid(**data["mesh"]) if "mesh" in data else None,
+        _mesh(data["mesh"]) if "mesh" in data else None,
     )
+
+
+def _mesh(data: Mapping[str, Any]) -> Mesh:
+    return Mesh(**{k: v for k, v in data.items() if k not in ("source", "confidence")})

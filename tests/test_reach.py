@@ -36,7 +36,7 @@ def synapses(random: np.random.Generator) -> dict[str, Synapse]:
             extra=(0, 1),
         ),
         "conv1d": spikec.Conv1d((channels, 7), weights(random, m, channels, 3), padding=1),
-        "pool2d": spikec.Pool2d(image, (k0, k1), (stride, 1), weight=Tensor.integers(1, WEIGHT)),
+        "pool2d": spikec.Pool2d(image, (k0, k1), Tensor.integers(1, WEIGHT), (stride, 1)),
         "one_to_one": spikec.OneToOne(n, weights(random, n)),
         "all_but_self": spikec.AllButSelf(n, weights(random, n)),
         "sparse": spikec.Sparse.of(pattern),

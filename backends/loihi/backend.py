@@ -1,21 +1,28 @@
 """What the backend offers: whether a program fits cores, running it on their model, emitting it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from spikec.backends.loihi import emitters
 from spikec.backends.loihi.image import core_image, misfits
 from spikec.backends.loihi.lava_process import LavaRunner
+from spikec.backends.loihi.resources import demand, overloads
 from spikec.backends.loihi.runner import CoreRunner
 from spikec.compiler.errors import Finding
 from spikec.compiler.ir import Program
+from spikec.compiler.mapping.demand import Demand
 
 
 class Loihi:
     """The backend."""
 
     def supports(self, program: Program) -> tuple[Finding, ...]:
-        """Return everything that no core of Loihi holds."""
-        return tuple(misfits(program))
+        """Return everything that no core of Loihi holds, or that is too much for its own."""
+        return tuple(misfits(program)) or tuple(overloads(program))
+
+    def demand(self, program: Program, changed: Mapping[str, int]) -> Demand:
+        """Return what a program asks of cores; see ``resources``."""
+        return demand(program, changed)
 
     def prepare(self, program: Program) -> CoreRunner:
         """Return the core model of a program."""

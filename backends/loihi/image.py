@@ -288,13 +288,13 @@ def core_image(program: Program) -> CoreImage:
         graph.name,
         generation_of(program),
         {i.name: i.size for i in graph.inputs},
-        {p.name: _compartments(p) for p in graph.populations},
+        {p.name: compartments(p) for p in graph.populations},
         tuple(_synapses(p) for p in graph.projections),
         {o.name: o.source for o in graph.outputs},
     )
 
 
-def _compartments(population: Population) -> Compartments:
+def compartments(population: Population) -> Compartments:
     model: Any = population.model()
 
     def each(name: str, otherwise: int = 0) -> Array:

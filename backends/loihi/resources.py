@@ -1,0 +1,121 @@
+"""What a program takes of the memories of cores, for the partition into them.
+
+Synapse memory as nengo-loihi counts it (``SynapseConfig.bits_per_axon``): the synapses of an axon
+stand in blocks of 64, each with a header, rounded up to words of 64 bits; a synapse holds its weight,
+its delay, and the index of its compartment unless the projection is dense.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from spikec.backends.loihi.arithmetic import least_bits, mode_of
+from spikec.backends.loihi.image import Compartments, compartments
+from spikec.compiler.errors import Finding
+from spikec.compiler.ir import Program, Projection
+from spikec.compiler.mapping.demand import Demand
+from spikec.compiler.mapping.hypergraph import Limits
+from spikec.compiler.mapping.load import load
+from spikec.compiler.target import load_target
+from spikec.compiler.types import Array
+
+# The registers that make a configuration, of which a core has few.
+SORTS = {"configurations": ("du", "dv", "refractory"), "thresholds": ("threshold",)}
+INDEX_BITS = (6, 7, 8, 9, 10, 11, 12)
+LEAST_BUFFER = 8  # steps; delay buffers are powers of two, and two of their places are lost
+
+
+def synapse_bits(projection: Projection, compartments: int) -> int:
+    """Return the bits that a core stores for one synapse.
+
+    Args:
+        projection: Of integers.
+        compartments: Most that a core holds.
+    """
+    weights = projection.synapse.weight.data
+    bits = least_bits(weights, mode_of(weights))
+    if projection.longest > 1:
+        bits += (projection.longest - 1).bit_length()
+    if projection.storage == "dense":
+        return bits
+    needed = (compartments - 1).bit_length()
+    return bits + next((b for b in INDEX_BITS if b >= needed), INDEX_BITS[-1])
+
+
+def demand(program: Program, changed: Mapping[str, int]) -> Demand:
+    """Return what an integer program asks of cores.
+
+    Args:
+        program: One that fits but for its size.
+        changed: Limits in place of those of the target, by name.
+    """
+    values = {name: limit.value for name, limit in load_target(program.target).limits.items()}
+    values |= changed
+    sorts = tuple(name for name in SORTS if name in values)
+    limits = Limits(
+        values["compartments"],
+        values["in_axons"],
+        values["out_axons"],
+        values["synapse_bits"],
+        tuple(values[name] for name in sorts),
+    )
+    held = [compartments(p) for p in program.graph.populations]
+    return Demand(
+        limits,
+        tuple(synapse_bits(p, limits.neurons) for p in program.graph.projections),
+        np.array([_kinds(held, SORTS[name]) for name in sorts], np.int32).reshape(len(sorts), -1),
+        _room(program, values),
+        sorts,
+    )
+
+
+def _kinds(held: list[Compartments], registers: tuple[str, ...]) -> Array:
+    """Return which combination of registers each neuron uses."""
+    each = [np.stack([getattr(c, name) for name in registers], axis=1) for c in held]
+    return np.unique(np.concatenate(each), axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def _room(program: Program, values: Mapping[str, int]) -> Array | None:
+    """Return how many compartments fit beside the delay buffer of each neuron."""
+    if "delayed_compartments" not in values:
+        return None
+    rooms: list[Array] = []
+    for population in program.graph.populations:
+        longest = max((p.longest - 1 for p in program.graph.into(population.name)), default=0)
+        buffer = LEAST_BUFFER
+        while longest > buffer - 2:
+            buffer *= 2
+        rooms.append(np.full(population.size, values["delayed_compartments"] // buffer, np.int32))
+    return np.concatenate(rooms)
+
+
+# What each resource is called, the code of its finding, and what helps.
+RESOURCES = {
+    "compartments": ("compartments", "SPK1640", "split its populations"),
+    "in_axons": ("input axons", "SPK1641", "split it by target, or prune synapses"),
+    "out_axons": ("output axons", "SPK1642", "put targets of the same sources together"),
+    "synapse_bits": ("bits of synapses", "SPK1643", "split it, prune, or use fewer weight bits"),
+    "configurations": ("different decays", "SPK1644", "put neurons with equal decays together"),
+    "thresholds": ("different thresholds", "SPK1645", "put neurons with equal thresholds together"),
+}
+
+
+def overloads(program: Program) -> Iterator[Finding]:
+    """Give every limit of a core that a mapped program breaks."""
+    mapping = program.mapping
+    if mapping is None:
+        return
+    changed: Mapping[str, int] = program.reports.get("partition", {}).get("limits", {})
+    held = load(program, demand(program, changed), None)
+    known = load_target(program.target).limits
+    cores = mapping.cores
+    for core, name, used, limit in held.over():
+        what, code, remedy = RESOURCES[name]
+        source = "as given" if name in changed else known[name].source
+        shares = {p: int(axons[core]) for p, axons in held.origins.items() if axons[core]}
+        detail = ""
+        if name == "in_axons":
+            detail = "; they come from " + ", ".join(f"{p}: {n}" for p, n in shares.items())
+        yield Finding(
+            code, str(cores[core]), f"{used} {what} exceed {limit} ({source}){detail}: {remedy}"
+        )

@@ -1,0 +1,124 @@
+"""Give every neuron a core, under every limit of the target, with little traffic between cores.
+
+Traffic is the spikes per step that leave for another core, by the rates of the calibration data;
+without data every neuron counts as one spike per step. A mapping of the user's own is kept.
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar
+
+import numpy as np
+
+from spikec.compiler.agreement import chunks
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.ir import Mapping, Program
+from spikec.compiler.mapping.demand import Demand, network
+from spikec.compiler.mapping.mesh import Mesh
+from spikec.compiler.mapping.partition import partition
+from spikec.compiler.mapping.placement import sequential
+from spikec.compiler.pipeline import Context
+from spikec.compiler.signals import quiet
+from spikec.compiler.simulator import Simulator, find_backend
+from spikec.compiler.target import load_target
+from spikec.compiler.types import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """Split populations over cores.
+
+    Attributes:
+        seed: Of the search; equal seeds give equal mappings.
+        compartments: Neurons per core; 0 for the target's limit, as for all that follow.
+        in_axons: Sources that reach a core.
+        out_axons: Pairs of a neuron of a core and a core that it reaches.
+        synapse_bits: Synapse memory.
+        configurations: Different decays and refractory periods in a core.
+        thresholds: Different thresholds in a core.
+    """
+
+    name: ClassVar[str] = "partition"
+    seed: int = 0
+    compartments: int = 0
+    in_axons: int = 0
+    out_axons: int = 0
+    synapse_bits: int = 0
+    configurations: int = 0
+    thresholds: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            SpikecError: SPK1770.
+        """
+        for f in fields(self):
+            if getattr(self, f.name) < 0:
+                raise SpikecError(
+                    "SPK1770", f"partition {f.name}", "it is negative", "Use 0 or more"
+                )
+
+    def run(self, program: Program, context: Context) -> Program:
+        """Return the program with a mapping, its cores in the order of their numbers.
+
+        A program that the target cannot run at all is left as it is, for ``check`` to say why.
+
+        Raises:
+            SpikecError: SPK1771 when the target has no cores; errors of ``partition``.
+        """
+        target = load_target(program.target)
+        if target.mesh is None:
+            raise SpikecError(
+                "SPK1771",
+                "partition",
+                f"target '{target.name}' has no cores",
+                "Leave the pass out, or choose another target",
+            )
+        backend = find_backend(target.backend)
+        if program.mapping is not None or backend.supports(program):
+            return program
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "seed"}
+        rate = measured_rates(program, context)
+        report = {
+            "limits": {name: value for name, value in given.items() if value},
+            "profile": rate is not None,
+        }
+        program = replace(program, reports={**program.reports, self.name: report})
+        demand = demand_of(program)
+        seat = partition(network(program, demand, rate), demand.limits, self.seed)
+        return replace(program, mapping=seated(program, seat, target.mesh))
+
+
+def demand_of(program: Program) -> Demand:
+    """Return what a program asks of cores, under the limits that its partition was given."""
+    changed: dict[str, int] = program.reports.get("partition", {}).get("limits", {})
+    demand: Demand = find_backend(load_target(program.target).backend).demand(program, changed)
+    return demand
+
+
+def measured_rates(program: Program, context: Context) -> Array | None:
+    """Return the events per step of every source on the calibration data, or None without any."""
+    data = context.calibration
+    if not data:
+        return None
+    graph = program.graph
+    sums = {n.name: np.zeros(n.size) for n in (*graph.inputs, *graph.populations)}
+    simulator, steps = Simulator(program, report=quiet), 0
+    for part in chunks(program, data):
+        trace = simulator.run({n: a[part] for n, a in data.items()}, ("spikes",))
+        for name, sent in {**trace.inputs, **trace.spikes}.items():
+            flat = sent.reshape(*sent.shape[:2], -1)
+            sums[name] += np.count_nonzero(flat, axis=(0, 1))
+        steps += next(iter(data.values()))[part].shape[0] * next(iter(data.values())).shape[1]
+    return np.concatenate(list(sums.values())) / max(steps, 1)
+
+
+def seated(program: Program, seat: Array, mesh: Mesh) -> Mapping:
+    """Return the mapping of cores that lie on the mesh in the order of their numbers."""
+    cores = int(seat.max(initial=-1)) + 1
+    seats: dict[str, Array] = {}
+    at = 0
+    for population in program.graph.populations:
+        seats[population.name] = seat[at : at + population.size]
+        at += population.size
+    return Mapping(sequential(cores, mesh.holding(cores)), seats)
