@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from spikec.compiler.compiled import load_source
+from spikec.backends.cpu.compiled import load_source
 from spikec.compiler.equation import Lane
 from spikec.compiler.expr import Expr, topological
 from spikec.compiler.types import Bool, Exact, Float

@@ -15,7 +15,7 @@ from pathlib import Path
 from fuzzing import mutation
 from fuzzing.trial import Trial
 from fuzzing.watch import Watch
-from spikec.compiler.compiled import cache_folder
+from spikec.backends.cpu.compiled import cache_folder
 
 
 def peak() -> int:
