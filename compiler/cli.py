@@ -83,6 +83,9 @@ Labels = Annotated[
 ]
 BackendName = Annotated[str, typer.Option(metavar="NAME", help="Where to run: cpu or reference.")]
 
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Why it takes the cores it takes, and what would help.")
+]
 Limit = Annotated[
     float | None,
     typer.Option(min=1, metavar="SECONDS", help="Longest run in Lava; 600 if not given."),
@@ -124,13 +127,14 @@ def check(
     encode: Encode = None,
     steps: Steps = None,
     seed: Seed = None,
+    explain: Explain = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
     """Tell whether a model fits a target, and if not, what does not."""
     _need(calibration, "--calibration", {"--encode": encode, "--steps": steps, "--seed": seed})
     data = tasks.Data(calibration, encode, steps, seed)
-    return tasks.check(tasks.Source(model, dt, semantics), target, pipeline, data)
+    return tasks.check(tasks.Source(model, dt, semantics), target, pipeline, data, explain)
 
 
 @app.command()
@@ -179,6 +183,7 @@ def compile_command(
     dump_ir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write the text after every pass.")
     ] = None,
+    explain: Explain = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
@@ -187,7 +192,7 @@ def compile_command(
     _need(calibration, "--calibration", options)
     data = tasks.Data(calibration, encode, steps, seed, labels)
     source = tasks.Source(model, dt, semantics)
-    return tasks.compile_model(source, target, output, pipeline, data, dump_ir)
+    return tasks.compile_model(source, target, output, pipeline, data, dump_ir, explain)
 
 
 @app.command()

@@ -1,18 +1,19 @@
-"""Why a program takes the cores it takes: use of each core, origin of its axons, what would help."""
+"""Why a program takes the cores it takes: their use, where axons come from, what would help."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from spikec.compiler.cli_report import Block, Table
+from spikec.compiler.cli_report import Block, Report, Table
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Core, Graph, Program
 from spikec.compiler.mapping.load import Load, load
 from spikec.compiler.passes.partition import demand_of, measured_rates
 from spikec.compiler.pipeline import Context, run_pipeline
 from spikec.compiler.target import load_target
+from spikec.compiler.types import Array
 
 SHOWN = 24  # cores in the table for people; the JSON has all
 RUNS = 3  # of one population that a row names
@@ -97,15 +98,44 @@ class Explanation:
         )
 
 
-def explain(program: Program, context: Context) -> Explanation:
-    """Return the explanation of a mapped program.
+def report(graph: Graph, program: Program, inputs: Mapping[str, Array] | None) -> Report:
+    """Return why a program takes the cores it takes, and what would help.
 
     Args:
-        program: With a mapping.
-        context: Calibration data, for the rates.
+        graph: What the program was compiled from.
+        program: Compiled.
+        inputs: Calibration data, for the rates.
+
+    Raises:
+        SpikecError: SPK1775 when the program has no mapping.
     """
+    if program.mapping is None:
+        raise SpikecError(
+            "SPK1775",
+            "--explain",
+            f"target '{program.target}' placed nothing on cores",
+            "Choose a target with cores, such as loihi1, and correct what does not fit",
+        )
+    context = Context(inputs or {})
     rate = measured_rates(program, context)
-    return Explanation(program, load(program, demand_of(program), rate), rate is not None)
+    told = Explanation(program, load(program, demand_of(program), rate), rate is not None)
+    found = remedies(graph, program, context)
+    return Report(
+        {"cores": told.as_json(), "remedies": [asdict(r) for r in found]},
+        ["", *told.blocks(), *_remedy_blocks(program, found), ""],
+    )
+
+
+def _remedy_blocks(program: Program, found: list["Remedy"]) -> list[Block]:
+    assert program.mapping is not None
+    before, cores = agreement(program), program.mapping.size
+    rows: list[tuple[str, ...]] = []
+    for remedy in found:
+        effect = "unknown: give --calibration"
+        if before is not None and remedy.agreement is not None:
+            effect = f"{100 * (before - remedy.agreement):+.2f} %"
+        rows.append((remedy.text, f"{remedy.cores:,}", f"{remedy.cores - cores:+,}", effect))
+    return ["", Table(("what would change", "cores", "difference", "spike error"), tuple(rows))]
 
 
 def least_cores(held: Load) -> dict[str, int]:

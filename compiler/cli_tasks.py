@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from spikec.compiler import cli_explain
 from spikec.compiler.artifact import MANIFEST, emit, open_folder
 from spikec.compiler.cli_report import Bar, Block, Findings, Report, Table
 from spikec.compiler.compare import batches, compare, counted
@@ -88,19 +89,21 @@ class Data:
 # ---------------------------------------------------------------- check and compile
 
 
-def check(source: Source, target: str, pipeline: str | None, data: Data) -> Report:
+def check(
+    source: Source, target: str, pipeline: str | None, data: Data, explain: bool = False
+) -> Report:
     """Compile in memory and ask the target's backend."""
     findings = Findings()
-    program = _compile(source, target, pipeline, data, findings, None)
+    program, why = _compile(source, target, pipeline, data, findings, None, explain)
     chosen = load_target(target)
     misfits = find_backend(chosen.backend).supports(program)
     verdict = f"does not fit {target}" if misfits else f"fits {target}"
     if chosen.unchecked and not misfits:
         verdict += " as far as it is checked"
     line = f"{program.graph.name} {verdict}: {_sizes(program)}"
-    shown = {"fits": not misfits, "program": _figures(program)}
+    shown = {"fits": not misfits, "program": _figures(program), **why.data}
     findings.tell(*misfits)
-    return Report(shown, [line], findings, code=1 if misfits else 0)
+    return Report(shown, [line, *why.blocks], findings, code=1 if misfits else 0)
 
 
 def compile_model(
@@ -110,24 +113,27 @@ def compile_model(
     pipeline: str | None,
     data: Data,
     dump: Path | None,
+    explain: bool = False,
 ) -> Report:
     """Compile and write the build, unless something does not fit."""
     findings = Findings()
-    program = _compile(source, target, pipeline, data, findings, dump)
+    program, why = _compile(source, target, pipeline, data, findings, dump, explain)
     backend = find_backend(load_target(target).backend)
     misfits = backend.supports(program)
     if misfits:
-        lines = [f"{program.graph.name} does not fit {target}; nothing is written"]
+        lines = [f"{program.graph.name} does not fit {target}; nothing is written", *why.blocks]
         findings.tell(*misfits)
-        return Report({"program": _figures(program)}, lines, findings, code=1)
+        return Report({"program": _figures(program), **why.data}, lines, findings, code=1)
     artifact = emit(program, output)
     if hasattr(backend, "remarks"):
         findings.tell(*backend.remarks(program))
     size = sum((output / name).stat().st_size for name in artifact.files)
     blocks: list[Block] = [f"{program.graph.name} for {target}: {_sizes(program)}"]
     blocks += _quantization(program)
+    blocks += why.blocks
     blocks += [f"build  {output}  ({len(artifact.files)} files, {_bytes(size)})"]
     shown = {
+        **why.data,
         "build": str(output),
         "files": list(artifact.files),
         "program": _figures(program),
@@ -143,7 +149,9 @@ def _compile(
     data: Data,
     findings: Findings,
     dump: Path | None,
-) -> Program:
+    explain: bool,
+) -> tuple[Program, Report]:
+    """Return the program, and if wanted why it takes the cores that it takes."""
     graph = source.load()
     findings.tell(*graph.findings)
     inputs = data.read(graph, findings) if data.path else None
@@ -159,7 +167,8 @@ def _compile(
             graph, target, inputs, labels, pipeline, progress=bar, observe=observe
         )
     findings.tell(*program.graph.findings)
-    return program
+    why = cli_explain.report(graph, program, inputs) if explain else Report({}, [])
+    return program, why
 
 
 def _figures(program: Program) -> dict[str, Any]:
@@ -190,6 +199,8 @@ def _sizes(program: Program) -> str:
     ]
     if program.latency:
         parts.append(f"latency {counted(program.latency, 'step')}")
+    if program.mapping is not None:
+        parts.append(counted(program.mapping.size, "core"))
     return ", ".join(parts)
 
 

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from sizes import size
 
 import spikec
 from spikec.compiler.fan_out import _entries
 from spikec.compiler.mapping.reach import reach
 from spikec.compiler.synapses import Synapse
 from spikec.compiler.types import Array, FixedPoint, Tensor
-from tests.sizes import size
 
 WEIGHT = FixedPoint(8)
 

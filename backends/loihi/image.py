@@ -23,6 +23,7 @@ from spikec.backends.loihi.arithmetic import (
 )
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Population, Program, Projection
+from spikec.compiler.mapping.tiles import MOST_UNROLLED, too_many
 from spikec.compiler.neurons.cuba_lif import CubaLIF
 from spikec.compiler.neurons.lif import LIF
 from spikec.compiler.target import load_target
@@ -274,8 +275,15 @@ def core_image(program: Program) -> CoreImage:
     """Return the image of a program.
 
     Raises:
-        SpikecError: SPK1610 with the first thing that does not fit.
+        SpikecError: SPK1610 with the first thing that does not fit, SPK1622 when it is too large.
     """
+    if too_many(program):
+        raise SpikecError(
+            "SPK1622",
+            program.graph.name,
+            f"it has more than {MOST_UNROLLED} synapses, and the core model unrolls them",
+            "Run it on cpu",
+        )
     for finding in misfits(program):
         raise SpikecError(
             "SPK1610",
@@ -295,6 +303,7 @@ def core_image(program: Program) -> CoreImage:
 
 
 def compartments(population: Population) -> Compartments:
+    """Return the registers of a population that a core can run."""
     model: Any = population.model()
 
     def each(name: str, otherwise: int = 0) -> Array:

@@ -1,8 +1,8 @@
 """What a program takes of the memories of cores, for the partition into them.
 
 Synapse memory as nengo-loihi counts it (``SynapseConfig.bits_per_axon``): the synapses of an axon
-stand in blocks of 64, each with a header, rounded up to words of 64 bits; a synapse holds its weight,
-its delay, and the index of its compartment unless the projection is dense.
+stand in blocks of 64, each with a header, rounded up to words of 64 bits; a synapse holds its
+weight, its delay, and the index of its compartment unless the projection is dense.
 """
 
 from collections.abc import Iterator, Mapping
@@ -60,10 +60,11 @@ def demand(program: Program, changed: Mapping[str, int]) -> Demand:
         tuple(values[name] for name in sorts),
     )
     held = [compartments(p) for p in program.graph.populations]
+    kinds = [_kinds(held, SORTS[name]) for name in sorts]
     return Demand(
         limits,
         tuple(synapse_bits(p, limits.neurons) for p in program.graph.projections),
-        np.array([_kinds(held, SORTS[name]) for name in sorts], np.int32).reshape(len(sorts), -1),
+        np.array(kinds, np.int32) if kinds else np.zeros((0, 0), np.int32),
         _room(program, values),
         sorts,
     )

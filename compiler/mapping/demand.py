@@ -1,10 +1,10 @@
 """What a program asks of cores, and the program as the hypergraph that is split over them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikec.compiler.ir import Program
+from spikec.compiler.ir import Mapping, Program
 from spikec.compiler.mapping.hypergraph import Edges, Hypergraph, Limits
 from spikec.compiler.mapping.reach import reach
 from spikec.compiler.types import Array
@@ -30,13 +30,29 @@ class Demand:
 
 
 def first_neurons(program: Program) -> dict[str, int]:
-    """Return the number of the first source of every input and population; neurons follow inputs."""
+    """Return the first source of every input and population; neurons follow input channels."""
     first: dict[str, int] = {}
     at = 0
     for node in (*program.graph.inputs, *program.graph.populations):
         first[node.name] = at
         at += node.size
     return first
+
+
+def seated(program: Program, seat: Array, places: Array) -> Program:
+    """Return the program with a mapping.
+
+    Args:
+        program: Any.
+        seat: Core of every neuron, of all populations in their order.
+        places: Of the cores, (cores, 4).
+    """
+    seats: dict[str, Array] = {}
+    at = 0
+    for population in program.graph.populations:
+        seats[population.name] = seat[at : at + population.size]
+        at += population.size
+    return replace(program, mapping=Mapping(places, seats))
 
 
 def network(program: Program, demand: Demand, rate: Array | None) -> Hypergraph:

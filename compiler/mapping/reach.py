@@ -145,9 +145,7 @@ def _room(which: Array, many: Array, needed: int) -> tuple[Array, Array]:
 
 
 @compiled
-def _collect(
-    counts: Array, touched: Array, found: int, which: Array, many: Array, at: int
-) -> int:
+def _collect(counts: Array, touched: Array, found: int, which: Array, many: Array, at: int) -> int:
     """Move the counts of a core to their lists, in order of the sources, and clear them."""
     touched[:found].sort()
     for k in range(found):

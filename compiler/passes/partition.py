@@ -11,11 +11,11 @@ import numpy as np
 
 from spikec.compiler.agreement import chunks
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.ir import Mapping, Program
-from spikec.compiler.mapping.demand import Demand, network
-from spikec.compiler.mapping.mesh import Mesh
+from spikec.compiler.ir import Program
+from spikec.compiler.mapping.demand import Demand, network, seated
 from spikec.compiler.mapping.partition import partition
 from spikec.compiler.mapping.placement import sequential
+from spikec.compiler.mapping.tiles import by_blocks, too_many
 from spikec.compiler.pipeline import Context
 from spikec.compiler.signals import quiet
 from spikec.compiler.simulator import Simulator, find_backend
@@ -85,8 +85,29 @@ class Partition:
         }
         program = replace(program, reports={**program.reports, self.name: report})
         demand = demand_of(program)
-        seat = partition(network(program, demand, rate), demand.limits, self.seed)
-        return replace(program, mapping=seated(program, seat, target.mesh))
+        if too_many(program):
+            seat = by_blocks(program, demand)
+        else:
+            try:
+                seat = partition(network(program, demand, rate), demand.limits, self.seed)
+            except SpikecError as error:
+                raise _named(program, error) from None
+        cores = int(seat.max(initial=-1)) + 1
+        return seated(program, seat, sequential(cores, target.mesh.holding(cores)))
+
+
+def _named(program: Program, error: SpikecError) -> SpikecError:
+    """Return the error with the population of the neuron that it is about."""
+    kind, _, number = error.where.partition(" ")
+    if kind != "neuron":
+        return error
+    at = int(number)
+    for population in program.graph.populations:
+        if at < population.size:
+            where = f"{population.name}[{at}]"
+            return SpikecError(error.code, where, error.problem, error.remedy)
+        at -= population.size
+    return error
 
 
 def demand_of(program: Program) -> Demand:
@@ -111,14 +132,3 @@ def measured_rates(program: Program, context: Context) -> Array | None:
             sums[name] += np.count_nonzero(flat, axis=(0, 1))
         steps += next(iter(data.values()))[part].shape[0] * next(iter(data.values())).shape[1]
     return np.concatenate(list(sums.values())) / max(steps, 1)
-
-
-def seated(program: Program, seat: Array, mesh: Mesh) -> Mapping:
-    """Return the mapping of cores that lie on the mesh in the order of their numbers."""
-    cores = int(seat.max(initial=-1)) + 1
-    seats: dict[str, Array] = {}
-    at = 0
-    for population in program.graph.populations:
-        seats[population.name] = seat[at : at + population.size]
-        at += population.size
-    return Mapping(sequential(cores, mesh.holding(cores)), seats)

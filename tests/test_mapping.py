@@ -1,0 +1,292 @@
+"""Programs on cores: every neuron in one, every limit kept, and answers to networks that got stuck."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import sanafe
+import spikec
+from loihi_networks import loihi_graphs
+from networks import spikes_for
+from sizes import evidence, examples, size
+from spikec.compiler.cli import run
+from spikec.compiler.counting import RECORD, count
+from spikec.compiler.energy import profile
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.ir import Core, Mapping, Slice
+from spikec.compiler.mapping.demand import Demand, network, seated
+from spikec.compiler.mapping.hypergraph import Limits
+from spikec.compiler.mapping.load import load
+from spikec.compiler.mapping.mesh import Mesh
+from spikec.compiler.mapping.partition import partition
+from spikec.compiler.mapping.placement import place
+from spikec.compiler.mapping.tiles import by_blocks
+from spikec.compiler.mapping.usage import exceeded, usage
+from spikec.compiler.passes.partition import demand_of
+from spikec.compiler.simulator import find_backend
+from spikec.compiler.types import Bool
+
+LIF = "discretize,fuse,quantize_loihi{generation=1},retime,"
+TRIED = {"cores": 0, "networks": 0}
+
+
+def reservoir(sources: int, neurons: int, chance: float, seed: int = 0) -> spikec.Graph:
+    """Return a liquid: sources onto neurons by chance, and neurons among themselves."""
+    random = np.random.default_rng(seed)
+
+    def sparse(inputs: int) -> spikec.Sparse:
+        kept = random.random((neurons, inputs)) < chance
+        kept[np.arange(inputs) % neurons, np.arange(inputs)] = True
+        return spikec.Sparse.of(kept * random.uniform(0.05, 0.4, kept.shape))
+
+    nodes = (
+        spikec.Input("x", (sources,), Bool()),
+        spikec.Population("liquid", (neurons,), spikec.LIF(decay=0.9, threshold=1.0)),
+        spikec.Output("y", "liquid"),
+    )
+    projections = (
+        spikec.Projection("x", "liquid", sparse(sources)),
+        spikec.Projection("liquid", "liquid", sparse(neurons), delay=1),
+    )
+    return spikec.Graph("reservoir", nodes, projections)
+
+
+def on_one_core(graph: spikec.Graph) -> Mapping:
+    """Return the mapping that puts everything into one core."""
+    slices = tuple(Slice(p.name, 0, p.size) for p in graph.populations)
+    return Mapping.of([Core(0, 0, 0, slices)])
+
+
+# ---------------------------------------------------------------- within every limit
+
+
+@given(
+    graph=loihi_graphs(), seed=st.integers(0, 2**16), target=st.sampled_from(["loihi1", "loihi2"])
+)
+@examples(15, 300)
+def test_generated_networks_are_covered_once_within_every_limit(
+    graph: spikec.Graph, seed: int, target: str
+) -> None:
+    """Small cores, so that networks need several; two counts of what they hold agree."""
+    random = np.random.default_rng(seed)
+    generation = target[-1]
+    fan_in = max((_fan_in(graph, p.name) for p in graph.populations), default=1)
+    options = {
+        "compartments": int(random.integers(2, 30)),
+        "in_axons": int(fan_in + 1 + random.integers(0, 20)),
+        "synapse_bits": int(fan_in * 64 * 8 + random.integers(0, 20_000)),
+        "seed": seed % 7,
+    }
+    text = ",".join(f"{k}={v}" for k, v in options.items())
+    pipeline = f"discretize,fuse,quantize_loihi{{generation={generation}}},retime,"
+    program = spikec.compile(graph, target, pipeline=f"{pipeline}partition{{{text}}},place")
+    mapping = program.mapping
+    assert mapping is not None
+    assert not find_backend("loihi").supports(program)
+    assert {n: a.size for n, a in mapping.seats.items()} == {
+        p.name: p.size for p in program.graph.populations
+    }
+    places = [tuple(row) for row in mapping.places.tolist()]
+    assert len(set(places)) == len(places)
+    assert np.array_equal(
+        np.unique(np.concatenate(list(mapping.seats.values()))), np.arange(mapping.size)
+    )
+    demand = demand_of(program)
+    held = load(program, demand, None)
+    h = network(program, demand, None)
+    seat = np.concatenate(list(mapping.seats.values()))
+    other = usage(h, seat, mapping.size, demand.limits)
+    assert not exceeded(other, demand.limits)
+    for name in ("in_axons", "out_axons", "synapse_bits"):
+        assert held.used[name].tolist() == getattr(other, name).tolist(), name
+    assert held.used["compartments"].tolist() == other.neurons.tolist()
+    assert held.between_cores() == pytest.approx(other.traffic)
+    TRIED["networks"] += 1
+    TRIED["cores"] += mapping.size
+
+
+def _fan_in(graph: spikec.Graph, name: str) -> int:
+    """Return the most sources of one neuron, biases driven by an always-on source included."""
+    return 2 + sum(
+        int(np.diff(p.synapse.plain().to_sparse().tocsr().indptr).max(initial=0))
+        for p in graph.into(name)
+    )
+
+
+def test_how_much_was_mapped() -> None:
+    """Most generated networks need several cores."""
+    assert TRIED["cores"] > 2 * TRIED["networks"] > 0
+    evidence("mapping_generated", **TRIED)
+
+
+def test_blocks_of_convolutions() -> None:
+    """Without a list of synapses: the same limits, checked with one."""
+    random = np.random.default_rng(5)
+    weight = spikec.Tensor.floats(random.normal(0, 0.3, (8, 4, 3, 3)))
+    conv = spikec.Conv2d((4, 24, 20), weight, padding=(1, 1))
+    dense = spikec.Dense(spikec.Tensor.floats(random.normal(0, 0.1, (10, 3840))))
+    nodes = (
+        spikec.Input("x", (4, 24, 20), Bool()),
+        spikec.Population("conv", (8, 24, 20), spikec.LIF(decay=0.9)),
+        spikec.Population("out", (10,), spikec.LIF(decay=0.9)),
+        spikec.Output("y", "out"),
+    )
+    edges = (spikec.Projection("x", "conv", conv), spikec.Projection("conv", "out", dense))
+    graph = spikec.Graph("conv", nodes, edges)
+    program = spikec.compile(graph, "loihi1", pipeline=LIF)
+    demand = demand_of(program)
+    seat = by_blocks(program, demand)
+    h = network(program, demand, None)
+    assert not exceeded(usage(h, seat, int(seat.max()) + 1, demand.limits), demand.limits)
+    # A block of the image has fewer sources than as many neurons in order.
+    blocks = usage(h, seat, int(seat.max()) + 1, demand.limits)
+    order = np.concatenate([np.arange(3840) // 256, np.full(10, 15)]).astype(np.int32)
+    assert blocks.traffic < usage(h, order, 16, demand.limits).traffic
+
+
+# ---------------------------------------------------------------- where users were stuck
+
+
+def test_a_reservoir_of_4200_axons() -> None:
+    """nengo-loihi: "Input axons (4200) exceeded max (4096)". Here it takes the cores it needs."""
+    graph = reservoir(4000, 200, 0.1)
+    program = spikec.compile(graph, "loihi1")
+    assert program.mapping is not None
+    held = load(program, demand_of(program), None)
+    assert not list(held.over())
+    alone = replace(program, mapping=on_one_core(program.graph), reports={})
+    found = find_backend("loihi").supports(alone)
+    assert [str(f) for f in found] == [
+        "core (0, 0) 0: 4200 input axons exceed 4096 (nengo-loihi block.py); they come from "
+        "x -> liquid: 4000, liquid -> liquid: 200: split it by target, or prune synapses. "
+        "[SPK1641]",
+        f"core (0, 0) 0: {load(alone, demand_of(alone), None).used['synapse_bits'][0]} bits of "
+        "synapses exceed 1048576 (nengo-loihi block.py: 16384 words of 64 bits): split it, prune, "
+        "or use fewer weight bits. [SPK1643]",
+    ]
+    evidence("mapping_reservoir", cores=program.mapping.size)
+
+
+def test_an_ensemble_that_could_not_be_mapped() -> None:
+    """A neuron with more sources than any core takes is named, with the limit."""
+    dense = spikec.Dense(spikec.Tensor.floats(np.full((1, 4100), 0.01)))
+    nodes = (
+        spikec.Input("x", (4100,), Bool()),
+        spikec.Population("wide", (1,), spikec.LIF(decay=0.9)),
+        spikec.Output("y", "wide"),
+    )
+    graph = spikec.Graph("ensemble", nodes, (spikec.Projection("x", "wide", dense),))
+    with pytest.raises(SpikecError) as error:
+        spikec.compile(graph, "loihi1")
+    assert str(error.value) == (
+        "partition: wide[0]: 4100 sources reach it, a core takes 4096 input axons. Prune its "
+        "synapses, or make it a tree of neurons. [SPK1732]"
+    )
+
+
+# ---------------------------------------------------------------- energy from our own mapping
+
+
+@pytest.mark.parametrize(
+    ("theirs", "most", "messages", "total"),
+    [(sanafe.B1, 1024, 531, 526_098.7), (sanafe.B2, 16, 699, 548_771.5)],
+    ids=["B1", "B2"],
+)
+def test_energy_of_our_own_mapping(
+    data: Path, theirs: Mapping, most: int, messages: int, total: float
+) -> None:
+    """SANA-FE's network B split and placed by us: its energies at its places, less at ours."""
+    program, inputs = sanafe.program(data, theirs)
+    kinds = np.repeat(np.array([[0, 1]], np.int32), [32, 8], axis=1)
+    limits = Limits(neurons=most, kinds=(2 if most > 40 else 1,))
+    asked = Demand(limits, (8, 18), kinds, None, ("populations",))
+    seat = partition(network(program, asked, None), limits)
+    first = theirs.seats["hid"][0]  # where the neurons begin among the cores of the golden file
+    at_theirs = seated(program, (seat + first).astype(np.int32), theirs.places)
+    held = theirs.seats["in"]
+    at_theirs = replace(at_theirs, mapping=_with(at_theirs.mapping, "in", held))
+    assert _energy(at_theirs, inputs) == (messages, pytest.approx(total, rel=1e-12))
+    moved = place(load(at_theirs, asked, None).traffic, Mesh())
+    ours = replace(at_theirs, mapping=_with(at_theirs.mapping, "in", held, moved))
+    found = _energy(ours, inputs)
+    assert found[0] == messages
+    assert found[1] <= total * (1 + 1e-12)
+    evidence(f"mapping_energy_{messages}", own_places_pj=found[1], their_places_pj=total)
+
+
+def _with(mapping: Mapping | None, node: str, seats: Any, places: Any = None) -> Mapping:
+    assert mapping is not None
+    return Mapping(mapping.places if places is None else places, {**mapping.seats, node: seats})
+
+
+def _energy(program: spikec.Program, inputs: Any) -> tuple[int, float]:
+    """Return the messages and the picojoules of SANA-FE's price book."""
+    trace = spikec.simulate(program, inputs, RECORD)
+    report = profile(program, trace, "sanafe_2_2_9")
+    assert report.total is not None
+    sources = count(program, trace).sources.values()
+    return sum(s.messages or 0 for s in sources), report.total.typical * 1e12
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def test_explain(capsys: Any, tmp_path: Path) -> None:
+    """Use, origin of axons, reason, remedies; and all of it as JSON."""
+    pipeline = LIF + "partition{compartments=40},place"
+    arguments = ["check", "digits", "--target", "loihi1", "--explain", "--pipeline", pipeline]
+    assert run(arguments) == 0
+    text = capsys.readouterr().out
+    assert "4 cores; least by compartments 4, synapse bits 1, input axons 1" in text
+    assert "lif1 -> lif2" in text
+    assert "--target loihi2" in text
+    assert run([*arguments, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert sum(c["used"]["compartments"] for c in shown["cores"]["cores"]) == 138
+    assert {r["text"] for r in shown["remedies"]} >= {"6-bit weights", "--target loihi2"}
+    assert run(["compile", "digits", "--target", "loihi1", "-o", str(tmp_path / "b")]) == 0
+    placed = json.loads((tmp_path / "b" / "mapping.json").read_text())
+    assert placed["cores"][0]["holds"] == {"lif1": [[0, 128]], "lif2": [[0, 10]]}
+
+
+def test_explain_needs_cores(capsys: Any) -> None:
+    """The CPU has none."""
+    assert run(["check", "digits", "--explain"]) == 1
+    assert "target 'cpu' placed nothing on cores" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("partition{in_axons=-1}", "partition in_axons: it is negative. Use 0 or more. [SPK1770]"),
+        ("place{seed=-1}", "place seed: it is negative. Use 0 or more. [SPK1772]"),
+    ],
+)
+def test_wrong_options(text: str, line: str) -> None:
+    """One line each."""
+    with pytest.raises(SpikecError) as error:
+        spikec.compile(spikec.load("digits"), "loihi1", pipeline=LIF + text)
+    assert line in str(error.value)
+
+
+def test_a_target_without_cores() -> None:
+    """The CPU has nothing to partition over."""
+    with pytest.raises(SpikecError, match="SPK1771"):
+        spikec.compile(spikec.load("digits"), "cpu", pipeline="discretize,partition")
+
+
+def test_a_mapped_network_sends_the_same_spikes() -> None:
+    """Where neurons sit changes no spike."""
+    graph = reservoir(50, 40, 0.2)
+    here = spikec.compile(graph, "loihi1", pipeline=LIF)
+    there = spikec.compile(graph, "loihi1", pipeline=LIF + "partition{compartments=7},place")
+    inputs = spikes_for(graph, 2, size(50, 500), 1)
+    a, b = (spikec.simulate(p, inputs, ("spikes",), "loihi") for p in (here, there))
+    assert a.spikes["liquid"].any()
+    assert np.array_equal(a.spikes["liquid"], b.spikes["liquid"])
