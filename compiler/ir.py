@@ -257,6 +257,11 @@ class Graph:
         """The populations, in order."""
         return tuple(n for n in self.nodes if isinstance(n, Population))
 
+    @property
+    def sources(self) -> "tuple[Input | Population, ...]":
+        """Inputs, then populations."""
+        return (*self.inputs, *self.populations)
+
     def population(self, name: str) -> Population:
         """Return a population by name.
 

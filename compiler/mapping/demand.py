@@ -33,7 +33,7 @@ def first_neurons(program: Program) -> dict[str, int]:
     """Return the first source of every input and population; neurons follow input channels."""
     first: dict[str, int] = {}
     at = 0
-    for node in (*program.graph.inputs, *program.graph.populations):
+    for node in program.graph.sources:
         first[node.name] = at
         at += node.size
     return first

@@ -123,7 +123,7 @@ def measured_rates(program: Program, context: Context) -> Array | None:
     if not data:
         return None
     graph = program.graph
-    sums = {n.name: np.zeros(n.size) for n in (*graph.inputs, *graph.populations)}
+    sums = {n.name: np.zeros(n.size) for n in graph.sources}
     simulator, steps = Simulator(program, report=quiet), 0
     for part in chunks(program, data):
         trace = simulator.run({n: a[part] for n, a in data.items()}, ("spikes",))
