@@ -18,6 +18,7 @@ import typer
 
 from spikec.compiler import cli_convert, cli_doctor, cli_profile
 from spikec.compiler import cli_tasks as tasks
+from spikec.compiler.cli_explain import Wanted
 from spikec.compiler.cli_report import Report, write, write_error
 from spikec.compiler.energy import Static
 from spikec.compiler.errors import SpikecError, one_line
@@ -86,6 +87,10 @@ BackendName = Annotated[str, typer.Option(metavar="NAME", help="Where to run: cp
 Explain = Annotated[
     bool, typer.Option("--explain", help="Why it takes the cores it takes, and what would help.")
 ]
+MeshPlot = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE", help="Draw cores and traffic: .png, .pdf or .svg."),
+]
 Limit = Annotated[
     float | None,
     typer.Option(min=1, metavar="SECONDS", help="Longest run in Lava; 600 if not given."),
@@ -128,13 +133,16 @@ def check(
     steps: Steps = None,
     seed: Seed = None,
     explain: Explain = False,
+    plot: MeshPlot = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
     """Tell whether a model fits a target, and if not, what does not."""
     _need(calibration, "--calibration", {"--encode": encode, "--steps": steps, "--seed": seed})
     data = tasks.Data(calibration, encode, steps, seed)
-    return tasks.check(tasks.Source(model, dt, semantics), target, pipeline, data, explain)
+    return tasks.check(
+        tasks.Source(model, dt, semantics), target, pipeline, data, Wanted(explain, plot)
+    )
 
 
 @app.command()
@@ -184,6 +192,7 @@ def compile_command(
         Path | None, typer.Option(metavar="DIR", help="Write the text after every pass.")
     ] = None,
     explain: Explain = False,
+    plot: MeshPlot = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
@@ -192,7 +201,9 @@ def compile_command(
     _need(calibration, "--calibration", options)
     data = tasks.Data(calibration, encode, steps, seed, labels)
     source = tasks.Source(model, dt, semantics)
-    return tasks.compile_model(source, target, output, pipeline, data, dump_ir, explain)
+    return tasks.compile_model(
+        source, target, output, pipeline, data, dump_ir, Wanted(explain, plot)
+    )
 
 
 @app.command()

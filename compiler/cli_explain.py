@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from spikec.compiler.cli_report import Block, Report, Table
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Core, Graph, Program
 from spikec.compiler.mapping.load import Load, load
+from spikec.compiler.mapping.mesh_plot import mesh_plot
 from spikec.compiler.passes.partition import demand_of, measured_rates
 from spikec.compiler.pipeline import Context, run_pipeline
 from spikec.compiler.target import load_target
@@ -88,6 +90,22 @@ class Explanation:
         blocks += ["", self._reason()]
         return blocks
 
+    def plot(self, path: Path) -> None:
+        """Draw the mesh, each core by the part that it uses of its fullest resource."""
+        mesh, mapping = load_target(self.program.target).mesh, self.program.mapping
+        assert mesh is not None
+        assert mapping is not None
+        used = np.max(np.stack(list(self.held.shares().values())), axis=0)
+        mesh_plot(
+            mapping.places,
+            used,
+            self.held.traffic,
+            mesh.holding(mapping.size),
+            path,
+            f"{self.program.graph.name} on {self.program.target}",
+            "used part of the fullest resource",
+        )
+
     def _reason(self) -> str:
         least = least_cores(self.held)
         parts = [f"{WORDS[name]} {number:,}" for name, number in least.items()]
@@ -98,32 +116,56 @@ class Explanation:
         )
 
 
-def report(graph: Graph, program: Program, inputs: Mapping[str, Array] | None) -> Report:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user wants to see of the cores.
+
+    Attributes:
+        explain: Why it takes the cores it takes, and what would help.
+        plot: A picture of the mesh to write.
+    """
+
+    explain: bool = False
+    plot: Path | None = None
+
+
+def report(
+    wanted: Wanted, graph: Graph, program: Program, inputs: Mapping[str, Array] | None
+) -> Report:
     """Return why a program takes the cores it takes, and what would help.
 
     Args:
+        wanted: What of it, if anything.
         graph: What the program was compiled from.
         program: Compiled.
         inputs: Calibration data, for the rates.
 
     Raises:
-        SpikecError: SPK1775 when the program has no mapping.
+        SpikecError: SPK1775 when the program has no mapping; errors of ``mesh_plot``.
     """
+    if wanted == Wanted():
+        return Report({}, [])
     if program.mapping is None:
         raise SpikecError(
             "SPK1775",
-            "--explain",
+            "--explain" if wanted.explain else "--plot",
             f"target '{program.target}' placed nothing on cores",
             "Choose a target with cores, such as loihi1, and correct what does not fit",
         )
     context = Context(inputs or {})
     rate = measured_rates(program, context)
     told = Explanation(program, load(program, demand_of(program), rate), rate is not None)
-    found = remedies(graph, program, context)
-    return Report(
-        {"cores": told.as_json(), "remedies": [asdict(r) for r in found]},
-        ["", *told.blocks(), *_remedy_blocks(program, found), ""],
-    )
+    shown: dict[str, Any] = {}
+    blocks: list[Block] = []
+    if wanted.explain:
+        found = remedies(graph, program, context)
+        shown |= {"cores": told.as_json(), "remedies": [asdict(r) for r in found]}
+        blocks += ["", *told.blocks(), *_remedy_blocks(program, found), ""]
+    if wanted.plot is not None:
+        told.plot(wanted.plot)
+        shown["picture"] = str(wanted.plot)
+        blocks.append(f"picture  {wanted.plot}")
+    return Report(shown, blocks)
 
 
 def _remedy_blocks(program: Program, found: list["Remedy"]) -> list[Block]:

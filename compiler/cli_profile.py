@@ -1,5 +1,6 @@
 """What ``spikec profile`` does: run a build on data, count, and price the counts."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from spikec.compiler.energy import EnergyReport, Options, price
 from spikec.compiler.energy_plot import bars, check_place
 from spikec.compiler.energy_table import comparison, counts_text, energy_text, neurobench_text
 from spikec.compiler.errors import SpikecError
+from spikec.compiler.mapping.work import Work
 from spikec.compiler.prices import PriceBook, book_names, load_prices
 from spikec.compiler.target import load_target
 
@@ -50,8 +52,11 @@ def profile(
         check_place(plot, books)
     findings = Findings()
     inputs = data.read(program.graph, findings)
+    mesh = load_target(program.target).mesh
+    work = Work(program, mesh) if mesh is not None and program.mapping is not None else None
+    observe = None if work is None else work.add
     with Bar() as bar:
-        counts = count_inputs(program, inputs, backend, progress=bar)
+        counts = count_inputs(program, inputs, backend, progress=bar, observe=observe)
     reports = [price(counts, book, options) for book in books] or [price(counts, None, options)]
     blocks: list[Block] = [counts_text(counts), "", neurobench_text(counts)]
     shown: dict[str, Any] = {
@@ -61,6 +66,9 @@ def profile(
         "reports": [r.as_json() for r in reports],
     }
     blocks += _energies(reports, program.target)
+    if work is not None:
+        blocks += _moves(work, shown)
+        blocks += _step_times(work, books, shown)
     if plot is not None:
         bars(reports, plot)
         shown["picture"] = str(plot)
@@ -101,3 +109,47 @@ def _energies(reports: list[EnergyReport], target: str) -> list[Block]:
     if len(reports) > 1:
         blocks += ["", comparison(reports)]
     return blocks
+
+
+def _moves(work: Work, shown: dict[str, Any]) -> list[Block]:
+    """Return what messages did on the mesh."""
+    ways = work.routes()
+    shown["mesh"] = {
+        "messages": ways.messages,
+        "mean_hops": ways.mean_hops,
+        "max_hops": ways.max_hops,
+        "busiest_link_messages": ways.max_load,
+        "links_used": ways.links,
+    }
+    text = (
+        f"mesh  {ways.messages:,.0f} messages, {ways.mean_hops:.2f} hops on average, at most "
+        f"{ways.max_hops}; busiest link {ways.max_load:,.0f}"
+    )
+    return ["", text]
+
+
+def _step_times(work: Work, books: list[PriceBook], shown: dict[str, Any]) -> list[Block]:
+    """Return how long a step takes by each book that knows."""
+    assert work.mapping is not None
+    blocks: list[Block] = []
+    found = {book.name: work.time(book) for book in books}
+    cores = work.mapping.cores
+    for name, time in found.items():
+        if time is None:
+            blocks.append(f"step time unknown by {name}: it holds no times")
+            continue
+        text = f"step time by {name}  {_seconds(time.overlapped)}"
+        if time.serial is not None:
+            text += f" if cores overlap their work, {_seconds(time.serial)} if not"
+        else:
+            text += f" at least: no time is known for {', '.join(time.unknown)}"
+        text += f"; longest part {time.bottleneck}, busiest {cores[time.slowest]}"
+        if not work.complete:
+            text += f"; over the first {work.steps:,} steps"
+        blocks.append(text)
+    shown["step_times"] = {n: None if t is None else asdict(t) for n, t in found.items()}
+    return blocks
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1e9:,.0f} ns" if value < 1e-6 else f"{value * 1e6:,.2f} us"

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from spikec.compiler import cli_explain
 from spikec.compiler.artifact import MANIFEST, emit, open_folder
+from spikec.compiler.cli_explain import Wanted
+from spikec.compiler.cli_explain import report as explained
 from spikec.compiler.cli_report import Bar, Block, Findings, Report, Table
 from spikec.compiler.compare import batches, compare, counted
 from spikec.compiler.disk import restore, whole_file
@@ -89,12 +90,10 @@ class Data:
 # ---------------------------------------------------------------- check and compile
 
 
-def check(
-    source: Source, target: str, pipeline: str | None, data: Data, explain: bool = False
-) -> Report:
+def check(source: Source, target: str, pipeline: str | None, data: Data, wanted: Wanted) -> Report:
     """Compile in memory and ask the target's backend."""
     findings = Findings()
-    program, why = _compile(source, target, pipeline, data, findings, None, explain)
+    program, why = _compile(source, target, pipeline, data, findings, None, wanted)
     chosen = load_target(target)
     misfits = find_backend(chosen.backend).supports(program)
     verdict = f"does not fit {target}" if misfits else f"fits {target}"
@@ -113,11 +112,11 @@ def compile_model(
     pipeline: str | None,
     data: Data,
     dump: Path | None,
-    explain: bool = False,
+    wanted: Wanted,
 ) -> Report:
     """Compile and write the build, unless something does not fit."""
     findings = Findings()
-    program, why = _compile(source, target, pipeline, data, findings, dump, explain)
+    program, why = _compile(source, target, pipeline, data, findings, dump, wanted)
     backend = find_backend(load_target(target).backend)
     misfits = backend.supports(program)
     if misfits:
@@ -149,7 +148,7 @@ def _compile(
     data: Data,
     findings: Findings,
     dump: Path | None,
-    explain: bool,
+    wanted: Wanted,
 ) -> tuple[Program, Report]:
     """Return the program, and if wanted why it takes the cores that it takes."""
     graph = source.load()
@@ -167,8 +166,7 @@ def _compile(
             graph, target, inputs, labels, pipeline, progress=bar, observe=observe
         )
     findings.tell(*program.graph.findings)
-    why = cli_explain.report(graph, program, inputs) if explain else Report({}, [])
-    return program, why
+    return program, explained(wanted, graph, program, inputs)
 
 
 def _figures(program: Program) -> dict[str, Any]:

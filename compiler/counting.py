@@ -1,6 +1,6 @@
 """Counts the events of a trace; ``counts`` defines what they are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ def count_inputs(
     inputs: Array | Mapping[str, Array],
     backend: str = "cpu",
     progress: Progress = silent,
+    observe: Callable[[Trace], None] | None = None,
 ) -> Counts:
     """Run a program on inputs, a few samples at a time, and return the counts.
 
@@ -49,6 +50,7 @@ def count_inputs(
         inputs: (samples, steps, *shape), or a dict of such arrays by input name.
         backend: What runs it.
         progress: Called after every few samples.
+        observe: Called with every trace that is counted.
 
     Raises:
         SpikecError: Errors of ``Simulator`` and ``count``.
@@ -58,6 +60,8 @@ def count_inputs(
     total = None
     for part in chunks(program, data) if data else ():
         trace = simulator.run({n: a[part] for n, a in data.items()}, RECORD)
+        if observe is not None:
+            observe(trace)
         counted = counter.count(trace)
         total = counted if total is None else total + counted
         progress("count", part.stop, next(iter(data.values())).shape[0])
@@ -84,7 +88,7 @@ class Counter:
 
     def count(self, trace: Trace) -> Counts:
         """Return the counts of a run; see ``count``."""
-        sent = self._sent(trace)
+        sent = self.sent(trace)
         samples, steps, _ = next(iter(sent.values())).shape
         mapping = self.program.mapping
         return Counts(
@@ -101,7 +105,7 @@ class Counter:
             ),
         )
 
-    def _sent(self, trace: Trace) -> dict[str, Array]:
+    def sent(self, trace: Trace) -> dict[str, Array]:
         """Return what every input and population sent, (samples, steps, size)."""
         held = {i.name: trace.inputs.get(i.name) for i in self.graph.inputs}
         held |= {p.name: trace.spikes.get(p.name) for p in self.graph.populations}
@@ -131,16 +135,19 @@ class Counter:
         return PopulationCounts(
             neurons=population.size,
             accesses=out.size,
-            updates=sum(self._updates(population, sent, trace, k) for k in range(len(out))),
+            updates=sum(
+                int(np.count_nonzero(self.updates(population, sent, trace, k)))
+                for k in range(len(out))
+            ),
             spikes=int(np.count_nonzero(out)),
             spike_sum=None if values else int(out.sum()),
             activity=neurobench.activity(population, out),
         )
 
-    def _updates(
+    def updates(
         self, population: Population, sent: Mapping[str, Array], trace: Trace, sample: int
-    ) -> int:
-        """Return the updates of one sample."""
+    ) -> Array:
+        """Return which neurons are updated in which step of a sample, (steps, size)."""
         active = sent[population.name][sample] != 0
         for name in population.model().states:
             held = trace.state[population.name][name][sample].reshape(active.shape)
@@ -153,7 +160,7 @@ class Counter:
                 lag = self._lag(projection)
                 arriving = fan.arrivals(sent[projection.source][sample] != 0)
                 active[lag:] |= arriving[: max(len(arriving) - lag, 0)]
-        return int(np.count_nonzero(active))
+        return active
 
     def _lag(self, projection: Projection) -> int:
         """Return after how many steps of the trace, aligned to source time, an event arrives."""
