@@ -28,7 +28,9 @@ from spikec.compiler.mapping.partition import partition
 from spikec.compiler.mapping.placement import place
 from spikec.compiler.mapping.tiles import by_blocks
 from spikec.compiler.mapping.usage import exceeded, usage
+from spikec.compiler.mapping.work import Work
 from spikec.compiler.passes.partition import demand_of
+from spikec.compiler.prices import load_prices
 from spikec.compiler.simulator import find_backend
 from spikec.compiler.types import Bool
 
@@ -236,6 +238,25 @@ def _energy(program: spikec.Program, inputs: Any) -> tuple[int, float]:
     return sum(s.messages or 0 for s in sources), report.total.typical * 1e12
 
 
+@pytest.mark.parametrize(
+    ("theirs", "microseconds"), [(sanafe.B1, 75.53), (sanafe.B2, 72.90)], ids=["B1", "B2"]
+)
+def test_step_time_of_a_run(data: Path, theirs: Mapping, microseconds: float) -> None:
+    """Work counted from a trace takes the time of SANA-FE's simple timing model, 50 steps."""
+    program, inputs = sanafe.program(data, theirs)
+    work = Work(program, Mesh())
+    trace = spikec.simulate(program, inputs, RECORD)
+    work.add(trace)
+    found = work.time(load_prices("sanafe_2_2_9"))
+    assert found is not None
+    assert round(50e6 * found.overlapped, 2) == microseconds
+    counts = count(program, trace)
+    ways = work.routes()
+    assert ways.messages == sum(s.messages or 0 for s in counts.sources.values())
+    assert ways.hops_x == sum(s.hops_x or 0 for s in counts.sources.values())
+    assert ways.hops_y == sum(s.hops_y or 0 for s in counts.sources.values())
+
+
 # ---------------------------------------------------------------- the command line
 
 
@@ -255,6 +276,24 @@ def test_explain(capsys: Any, tmp_path: Path) -> None:
     assert run(["compile", "digits", "--target", "loihi1", "-o", str(tmp_path / "b")]) == 0
     placed = json.loads((tmp_path / "b" / "mapping.json").read_text())
     assert placed["cores"][0]["holds"] == {"lif1": [[0, 128]], "lif2": [[0, 10]]}
+
+
+def test_profile_of_a_mapped_build(data: Path, capsys: Any, tmp_path: Path) -> None:
+    """Messages, hops and step time of one's own mapping; a picture of the mesh."""
+    pipeline = LIF + "partition{compartments=20},place"
+    build, picture = str(tmp_path / "b"), tmp_path / "mesh.svg"
+    options = ["--target", "loihi1", "--pipeline", pipeline, "--plot", str(picture)]
+    assert run(["compile", "digits", *options, "-o", build]) == 0
+    assert picture.read_text().startswith("<?xml")
+    images = tmp_path / "x.npy"
+    np.save(images, np.random.default_rng(0).random((2, 64)))
+    capsys.readouterr()
+    encoded = ["--encode", "rate", "--steps", "20"]
+    assert run(["profile", build, "--input", str(images), *encoded, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["mesh"]["messages"] > 0
+    assert shown["step_times"]["sanafe_2_2_9"]["overlapped"] > 0
+    assert shown["step_times"]["davies_2018"]["serial"] is None
 
 
 def test_explain_needs_cores(capsys: Any) -> None:

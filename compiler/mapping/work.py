@@ -72,11 +72,10 @@ class Work:
             events = sp.csr_array(sent[source].reshape(steps, -1) != 0).astype(np.int64)
             done["message_in"] += (events @ pairs).toarray()
             seats = self._onto(source, pairs.shape[0])
-            away = sp.diags_array(np.diff(pairs.indptr)) @ seats
+            away = seats.multiply(np.diff(pairs.indptr)[:, None].astype(np.int64))
             done["message"] += (events @ away).toarray()
-            self.traffic = self.traffic + (
-                seats.T @ sp.diags_array(np.asarray(events.sum(axis=0)).reshape(-1)) @ pairs
-            )
+            times = np.asarray(events.sum(axis=0)).reshape(-1, 1)
+            self.traffic = self.traffic + seats.multiply(times).T @ pairs
         for p, counts in self.synapses:
             events = sp.csr_array(sent[p.source].reshape(steps, -1) != 0).astype(np.int64)
             done[STORED.get(p.storage, "synop_sparse")] += (events @ counts).toarray()
