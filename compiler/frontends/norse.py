@@ -12,7 +12,7 @@ import numpy as np
 
 from spikec.compiler.equation import Neuron
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.frontends.torch_cells import Cell, initial, refuse_start
+from spikec.compiler.frontends.torch_cells import Cell, Keep, initial, refuse_start
 from spikec.compiler.frontends.torch_layers import refuse_hooks
 from spikec.compiler.frontends.torch_library import extra, numbers, per_neuron
 from spikec.compiler.frontends.torch_roll import OUT
@@ -103,6 +103,19 @@ class Norse:
         """Return the step in seconds; an integrate-and-fire neuron uses none."""
         known = CLASSES.get(type(module).__name__)
         return None if known is None or known.equation == "iaf" else float(module.dt)
+
+    def watch(self, module: Any, keep: Keep, hand_on: bool) -> None:
+        """Tell ``keep`` of every step, at the function that makes it."""
+        step, held = module.activation, None
+
+        def activation(tensor: Any, state: Any, *rest: Any) -> Any:
+            nonlocal held
+            begins = held if hand_on and held is not None else state
+            sent, held = step(tensor, begins, *rest)
+            keep(sent, held._asdict())
+            return sent, held
+
+        module.activation = activation
 
     def run(
         self,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.frontends.torch_cells import Cell, initial, refuse_start
+from spikec.compiler.frontends.torch_cells import Cell, Keep, initial, refuse_start
 from spikec.compiler.frontends.torch_layers import Layer, refuse_hooks
 from spikec.compiler.frontends.torch_library import extra, numbers, per_neuron, several, torch
 from spikec.compiler.frontends.torch_roll import OUT
@@ -69,6 +69,28 @@ class SnnTorch:
     def step(self, module: Any) -> float | None:
         """Return None: snnTorch counts steps."""
         return None
+
+    def watch(self, module: Any, keep: Keep, hand_on: bool) -> None:
+        """Tell ``keep`` of every step, by forward hooks."""
+        names = STATES[self._class(module) or ""]
+        held: dict[str, Any] = {}
+
+        def before(_: Any, args: Any, keywords: Any) -> Any:
+            if not (hand_on and held):
+                return None
+            if module.init_hidden:
+                for name, tensor in held.items():
+                    setattr(module, name, tensor)
+                return None
+            given = args[0] if args else keywords["input_"]
+            return (given, *held.values()), {}
+
+        def after(_: Any, __: Any, result: Any) -> None:
+            held.update((name, getattr(module, name)) for name in names)
+            keep((several(result) or (result,))[0], held)
+
+        module.register_forward_pre_hook(before, with_kwargs=True)
+        module.register_forward_hook(after)
 
     def _class(self, module: Any) -> str | None:
         """Return the class whose forward a module has, if it is one that is known."""

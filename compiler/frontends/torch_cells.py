@@ -13,6 +13,8 @@ from spikec.compiler.frontends.torch_trace import Call, Constant, Given, Recorde
 from spikec.compiler.synapses import Shape, Synapse
 from spikec.compiler.types import Array
 
+Keep = Callable[[Any, Mapping[str, Any]], None]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
@@ -72,6 +74,17 @@ class Framework(Protocol):
 
     def step(self, module: Any) -> float | None:
         """Return the step in seconds that a neuron assumes, or None."""
+        ...
+
+    def watch(self, module: Any, keep: Keep, hand_on: bool) -> None:
+        """Tell ``keep`` of every step that a neuron makes; ``unchanged`` takes it off again.
+
+        Args:
+            module: The neuron.
+            keep: Takes what it sends, and its states by name.
+            hand_on: Whether each step begins with the states that the last one left, whatever the
+                forward hands in.
+        """
         ...
 
 

@@ -1,0 +1,182 @@
+"""Neuron models with one semantic choice changed, as another framework might have made it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from itertools import product
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+
+from spikec.compiler.equation import Dynamics, Neuron
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.semantics import PRESETS, Semantics
+from spikec.compiler.types import Tensor
+
+# The class of a choice, where it is not the choice's own name.
+KINDS = {"discretisation": "dt", "reset_phase": "reset"}
+# Choices of ``Semantics`` about a neuron; the others are about connections or the reading.
+CHOICES = (
+    "discretisation", "input_gain", "synapse_gain", "current_phase", "compare", "reset",
+    "reset_phase", "fire", "max_spikes", "lower_clip",
+)  # fmt: skip
+# Steps that another may take, in steps of ours.
+FACTORS = (1e-4, 1e-3, 1e-2, 0.1, 0.2, 0.5, 2.0, 5.0, 10.0, 100.0, 1e3, 1e4)
+GAINS = {"decay": ("gain", "offset"), "synapse_decay": ("synapse_gain",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What the framework does otherwise.
+
+    Attributes:
+        kind: dt, compare, reset, delay, rounding, another choice of ``Semantics``, or convention.
+        text: What it does, and what spikec does.
+    """
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        """Return both."""
+        return f"{self.kind} ({self.text})"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """A population's model, and what it was made of.
+
+    Attributes:
+        model: Per step.
+        origin: In continuous time, or None.
+        dt: Step in seconds, or None.
+    """
+
+    model: Neuron
+    origin: Dynamics | None
+    dt: float | None
+
+
+Changed = tuple[Cause, Neuron]
+
+
+def single_changes(subject: Subject) -> Iterator[Changed]:
+    """Yield the model with one choice changed."""
+    if subject.origin is None or subject.dt is None:
+        yield from _options(subject.model)
+        yield from _decays(subject.model, subject.dt)
+        return
+    semantics = subject.origin.semantics
+    for name in CHOICES:
+        ours = getattr(semantics, name)
+        for theirs in _alternatives(Semantics, name, ours):
+            cause = Cause(KINDS.get(name, name), f"{theirs} in place of {ours}")
+            yield from _again(subject, cause, replace(semantics, **{name: theirs}))
+    known = {s.dt for s in PRESETS.values() if s.dt} | {f * subject.dt for f in FACTORS}
+    for dt in sorted(known - {subject.dt}):
+        cause = Cause("dt", f"{dt:g} s in place of {subject.dt:g} s")
+        yield from _again(replace(subject, dt=dt), cause, semantics)
+
+
+def reset_changes(subject: Subject) -> Iterator[Changed]:
+    """Yield the model with another reset in another phase."""
+    holder: Any = subject.model if subject.origin is None else subject.origin.semantics
+    if not (hasattr(holder, "reset") and hasattr(holder, "reset_phase")):
+        return
+    names = ("reset", "reset_phase")
+    for pair in product(*(_alternatives(type(holder), n, getattr(holder, n)) for n in names)):
+        cause = Cause("reset", f"{' '.join(pair)} in place of {holder.reset} {holder.reset_phase}")
+        chosen = dict(zip(names, pair, strict=True))
+        if subject.origin is None:
+            yield from _replaced(cause, subject.model, **chosen)
+        else:
+            yield from _again(subject, cause, replace(holder, **chosen))
+
+
+def convention_changes(subject: Subject, convention: Semantics) -> list[tuple[str, Changed]]:
+    """Return the model under another convention, then with each differing choice put back.
+
+    The first has an empty name, the others that of the choice that is still ours.
+    """
+    if subject.origin is None or subject.dt is None:
+        return []
+    semantics = subject.origin.semantics
+    differing = [n for n in CHOICES if getattr(semantics, n) != getattr(convention, n)]
+    made: list[tuple[str, Changed]] = []
+    for back in ("", *differing):
+        chosen = [n for n in differing if n != back]
+        values = {n: getattr(convention, n) for n in chosen}
+        text = ", ".join(f"{n}={v}" for n, v in values.items())
+        cause = Cause("convention", text)
+        made += [(back, c) for c in _again(subject, cause, replace(semantics, **values))]
+    return made
+
+
+def _alternatives(cls: type, name: str, ours: Any) -> tuple[Any, ...]:
+    """Return the other values that a choice may have."""
+    every = (1, 0) if name == "max_spikes" else get_args(get_type_hints(cls)[name])
+    return tuple(v for v in every if v != ours)
+
+
+def _again(subject: Subject, cause: Cause, semantics: Semantics) -> Iterator[Changed]:
+    """Yield the model discretised once more, unless that cannot be."""
+    origin: Any = subject.origin
+    assert subject.dt is not None
+    try:
+        with np.errstate(all="ignore"):
+            yield cause, replace(origin, semantics=semantics).discretize(subject.dt)
+    except SpikecError:
+        return
+
+
+def _replaced(cause: Cause, model: Any, **values: Any) -> Iterator[Changed]:
+    """Yield the model with fields replaced, unless it has no such form."""
+    try:
+        yield cause, replace(model, **values)
+    except SpikecError:
+        return
+
+
+def _options(model: Any) -> Iterator[Changed]:
+    for name, ours in model.options().items():
+        for theirs in _alternatives(type(model), name, ours):
+            cause = Cause(KINDS.get(name, name), f"{theirs} in place of {ours}")
+            yield from _replaced(cause, model, **{name: theirs})
+
+
+# ---------------------------------------------------------------- decays
+
+
+def _decays(model: Any, dt: float | None) -> Iterator[Changed]:
+    """Yield the model with its decays by the other rule, or for another step.
+
+    A gain that the decay had part in follows it, or does not.
+    """
+    factors = [f.name for f in fields(model) if f.metadata.get("dimension") == "factor"]
+    if not factors:
+        return
+    rules: list[tuple[str, Any]] = [
+        ("decay 1 - dt/tau in place of exp(-dt/tau)", lambda d: 1.0 + np.log(d)),
+        ("decay exp(-dt/tau) in place of 1 - dt/tau", lambda d: np.exp(d - 1.0)),
+    ]
+    for k in FACTORS:
+        text = f"a step {k:g} times as long" if dt is None else f"{k * dt:g} s in place of {dt:g} s"
+        rules += [(text, lambda d, k=k: d**k), (text, lambda d, k=k: 1.0 - k * (1.0 - d))]
+    for (text, rule), follow in product(rules, (False, True)):
+        with np.errstate(all="ignore"):
+            values = _decayed(model, factors, rule, follow)
+        if all(np.isfinite(v.data).all() for v in values.values()):
+            yield from _replaced(Cause("dt", text), model, **values)
+
+
+def _decayed(model: Any, factors: list[str], rule: Any, follow: bool) -> dict[str, Tensor]:
+    made: dict[str, Tensor] = {}
+    for name in factors:
+        value = getattr(model, name).real()
+        is_rate = name.endswith("rate")
+        decay = rule(1.0 - value if is_rate else value)
+        made[name] = Tensor.floats(1.0 - decay if is_rate else decay)
+        for gain in GAINS.get(name, ()) if follow else ():
+            if hasattr(model, gain):
+                share = (1.0 - decay) / (1.0 - value)
+                made[gain] = Tensor.floats(getattr(model, gain).real() * share)
+    return made
