@@ -7,6 +7,7 @@ compared: its states are rounded on purpose.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,12 @@ from spikec.compiler.compare import RECORD, TOLERANCE, Difference, Tally, batche
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.events import Report
 from spikec.compiler.frontends.framework_run import FrameworkRun
-from spikec.compiler.ir import Program, Trace
+from spikec.compiler.ir import Graph, Population, Program, Trace
 from spikec.compiler.pipeline import Progress, compile_graph, silent
 from spikec.compiler.recording import Recording
 from spikec.compiler.signals import quiet
 from spikec.compiler.simulator import Simulator
+from spikec.compiler.synapses import Shape
 from spikec.compiler.types import Array
 
 SINGLE = 1e-5
@@ -143,6 +145,7 @@ class _Pair:
         self, run: FrameworkRun, program: Program, simulator: Simulator, double: bool
     ) -> None:
         self.run, self.program, self.simulator, self.double = run, program, simulator, double
+        _check_nodes(program, "input", {i.name: i.shape for i in run.graph.inputs})
         single = run.rounded or run.single(double)
         self.tolerance = SINGLE if single else TOLERANCE
         self.tally = Tally((), 0.0)
@@ -153,7 +156,10 @@ class _Pair:
         theirs = self.run.run(inputs, self.double)
         trace, ours = theirs.trace(self.program), self.simulator.run(inputs, RECORD)
         if not self.tally.order:
-            self._check(theirs)
+            _check_nodes(
+                self.program, "population", {n: a.shape[2:] for n, a in theirs.sent.items()}
+            )
+            self._check(trace)
             order = tuple(p for p in self.program.graph.order() if p.name in trace.spikes)
             exact = self.program.stage == "integer"
             self.tally = Tally(order, 0.0 if exact else self.tolerance)
@@ -162,18 +168,9 @@ class _Pair:
         if self.tally.difference is not before:
             self.worst = _Batch(start, inputs, theirs, ours)
 
-    def _check(self, theirs: Recording) -> None:
-        """Refuse a program of another model."""
-        shapes = {p.name: p.shape for p in self.program.graph.populations}
-        for name, sent in theirs.sent.items():
-            if shapes.get(name) != sent.shape[2:]:
-                raise SpikecError(
-                    "SPK1482",
-                    self.program.graph.name,
-                    f"it has no population '{name}' of shape {sent.shape[2:]}, the model has",
-                    "Give the model that the build was made of",
-                )
-        if not theirs.trace(self.program).spikes:
+    def _check(self, trace: Trace) -> None:
+        """Refuse what leaves nothing to compare."""
+        if not trace.spikes:
             raise SpikecError(
                 "SPK1483",
                 self.program.graph.name,
@@ -213,9 +210,48 @@ class _Pair:
 
     def _of_integers(self, batch: _Batch) -> tuple[Cause, ...]:
         """Return rounding where the program agrees in floating point, else why that differs."""
-        real = compile_graph(self.run.graph, pipeline="discretize")
+        real = _in_floating_point(self.program, self.run.graph)
         other = _Pair(self.run, real, Simulator(real, "cpu", quiet), self.double)
         other.add(batch.start, batch.inputs)
         if other.tally.difference is None or other.tally.place[0] > self.tally.place[0]:
             return (Cause("rounding", "to integers: in floating point this step agrees"),)
         return other.causes()
+
+
+def _check_nodes(program: Program, kind: str, wanted: Mapping[str, Shape]) -> None:
+    """Refuse a program of another model.
+
+    Raises:
+        SpikecError: SPK1482.
+    """
+    nodes = program.graph.inputs if kind == "input" else program.graph.populations
+    shapes = {n.name: n.shape for n in nodes}
+    for name, shape in wanted.items():
+        if shapes.get(name) != shape:
+            raise SpikecError(
+                "SPK1482",
+                program.graph.name,
+                f"it has no {kind} '{name}' of shape {shape}, as the model has",
+                "Give the model that the build was made of",
+            )
+
+
+def _in_floating_point(program: Program, graph: Graph) -> Program:
+    """Return the numbers of a model with the choices and delays of a program made of it."""
+    real = compile_graph(graph, pipeline="discretize")
+    built = {p.name: p for p in program.graph.populations}
+    made: list[Population] = []
+    for population in real.graph.populations:
+        if population.name in built:
+            model: Any = population.model()
+            chosen = built[population.name].model().options()
+            same = {n: chosen[n] for n in model.options() if n in chosen}
+            made.append(replace(population, neuron=replace(model, **same)))
+    start = {p.name: p.start for p in program.graph.populations}
+    late: dict[str, list[int]] = {}
+    for p in program.graph.projections:
+        late.setdefault(str(p), []).append(p.delay + start.get(p.source, 0) - start[p.target])
+    # Of several between the same ends it is not known which is which.
+    known = {ends: delays[0] for ends, delays in late.items() if len(delays) == 1}
+    projections = (replace(p, delay=known.get(str(p), p.delay)) for p in real.graph.projections)
+    return replace(real, graph=replace(real.graph.with_nodes(made), projections=tuple(projections)))

@@ -8,7 +8,7 @@ difference when all of the population agrees in every step up to that one; where
 later steps too, only they are named.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,8 @@ import numpy as np
 from spikec.compiler.changes import (
     Cause,
     Subject,
-    convention_changes,
+    convention_change,
+    differing,
     reset_changes,
     single_changes,
 )
@@ -89,12 +90,17 @@ def _convention(trial: "_Trial") -> tuple[Cause, ...]:
     """Return the choices of the framework's convention that together explain the difference."""
     if trial.case.convention is None:
         return ()
-    made = convention_changes(trial.subject, trial.case.convention)
-    if not made or made[0][0] or not trial.agrees(trial.wrong(made[0][1][1])):
-        return ()
-    needed = [back for back, (_, m) in made[1:] if not trial.agrees(trial.wrong(m))]
-    values = ", ".join(f"{n}={getattr(trial.case.convention, n)}" for n in needed)
-    return (Cause("convention", values or made[0][1][0].text),)
+
+    def explained(names: Sequence[str]) -> list[Cause]:
+        return trial.best(trial.tried(convention_change(trial.subject, convention, names)))
+
+    convention, needed = trial.case.convention, differing(trial.subject, trial.case.convention)
+    found = explained(needed) if needed else []
+    for name in tuple(needed) if found else ():
+        rest = [n for n in needed if n != name]
+        if explained(rest):
+            needed, found = rest, explained(rest)
+    return tuple(found)
 
 
 class _Trial:

@@ -1,7 +1,7 @@
 """Neuron models with one semantic choice changed, as another framework might have made it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, get_args, get_type_hints
 
@@ -10,7 +10,7 @@ import numpy as np
 from spikec.compiler.equation import Dynamics, Neuron
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.semantics import PRESETS, Semantics
-from spikec.compiler.types import Tensor
+from spikec.compiler.types import Array, Tensor
 
 # The class of a choice, where it is not the choice's own name.
 KINDS = {"discretisation": "dt", "reset_phase": "reset"}
@@ -57,6 +57,7 @@ class Subject:
 
 
 Changed = tuple[Cause, Neuron]
+Rule = Callable[[Array], Array]
 
 
 def single_changes(subject: Subject) -> Iterator[Changed]:
@@ -68,7 +69,7 @@ def single_changes(subject: Subject) -> Iterator[Changed]:
     semantics = subject.origin.semantics
     for name in CHOICES:
         ours = getattr(semantics, name)
-        for theirs in _alternatives(Semantics, name, ours):
+        for theirs in _alternatives(semantics, name, ours):
             cause = Cause(KINDS.get(name, name), f"{theirs} in place of {ours}")
             yield from _again(subject, cause, replace(semantics, **{name: theirs}))
     known = {s.dt for s in PRESETS.values() if s.dt} | {f * subject.dt for f in FACTORS}
@@ -83,7 +84,7 @@ def reset_changes(subject: Subject) -> Iterator[Changed]:
     if not (hasattr(holder, "reset") and hasattr(holder, "reset_phase")):
         return
     names = ("reset", "reset_phase")
-    for pair in product(*(_alternatives(type(holder), n, getattr(holder, n)) for n in names)):
+    for pair in product(*(_alternatives(holder, n, getattr(holder, n)) for n in names)):
         cause = Cause("reset", f"{' '.join(pair)} in place of {holder.reset} {holder.reset_phase}")
         chosen = dict(zip(names, pair, strict=True))
         if subject.origin is None:
@@ -92,53 +93,53 @@ def reset_changes(subject: Subject) -> Iterator[Changed]:
             yield from _again(subject, cause, replace(holder, **chosen))
 
 
-def convention_changes(subject: Subject, convention: Semantics) -> list[tuple[str, Changed]]:
-    """Return the model under another convention, then with each differing choice put back.
-
-    The first has an empty name, the others that of the choice that is still ours.
-    """
+def differing(subject: Subject, convention: Semantics) -> list[str]:
+    """Return in which choices, or the step that it has fixed, a convention differs from ours."""
     if subject.origin is None or subject.dt is None:
         return []
-    semantics = subject.origin.semantics
-    differing = [n for n in CHOICES if getattr(semantics, n) != getattr(convention, n)]
-    made: list[tuple[str, Changed]] = []
-    for back in ("", *differing):
-        chosen = [n for n in differing if n != back]
-        values = {n: getattr(convention, n) for n in chosen}
-        text = ", ".join(f"{n}={v}" for n, v in values.items())
-        cause = Cause("convention", text)
-        made += [(back, c) for c in _again(subject, cause, replace(semantics, **values))]
-    return made
+    ours = replace(subject.origin.semantics, dt=subject.dt if convention.dt else None)
+    return [n for n in (*CHOICES, "dt") if getattr(ours, n) != getattr(convention, n)]
 
 
-def _alternatives(cls: type, name: str, ours: Any) -> tuple[Any, ...]:
-    """Return the other values that a choice may have."""
-    every = (1, 0) if name == "max_spikes" else get_args(get_type_hints(cls)[name])
+def convention_change(
+    subject: Subject, convention: Semantics, names: Sequence[str]
+) -> list[Changed]:
+    """Return the model with some choices of another convention; empty where that cannot be."""
+    assert subject.origin is not None
+    values: dict[str, Any] = {n: getattr(convention, n) for n in names}
+    cause = Cause("convention", ", ".join(f"{n}={v}" for n, v in values.items()))
+    dt = values.pop("dt", subject.dt)
+    return _again(replace(subject, dt=dt), cause, replace(subject.origin.semantics, **values))
+
+
+def _alternatives(holder: object, name: str, ours: Any) -> tuple[Any, ...]:
+    """Return the other values that a choice of a model or of ``Semantics`` may have."""
+    every = (1, 0) if name == "max_spikes" else get_args(get_type_hints(type(holder))[name])
     return tuple(v for v in every if v != ours)
 
 
-def _again(subject: Subject, cause: Cause, semantics: Semantics) -> Iterator[Changed]:
-    """Yield the model discretised once more, unless that cannot be."""
+def _again(subject: Subject, cause: Cause, semantics: Semantics) -> list[Changed]:
+    """Return the model discretised once more, unless that cannot be."""
     origin: Any = subject.origin
     assert subject.dt is not None
     try:
         with np.errstate(all="ignore"):
-            yield cause, replace(origin, semantics=semantics).discretize(subject.dt)
+            return [(cause, replace(origin, semantics=semantics).discretize(subject.dt))]
     except SpikecError:
-        return
+        return []
 
 
-def _replaced(cause: Cause, model: Any, **values: Any) -> Iterator[Changed]:
-    """Yield the model with fields replaced, unless it has no such form."""
+def _replaced(cause: Cause, model: Any, **values: Any) -> list[Changed]:
+    """Return the model with fields replaced, unless it has no such form."""
     try:
-        yield cause, replace(model, **values)
+        return [(cause, replace(model, **values))]
     except SpikecError:
-        return
+        return []
 
 
-def _options(model: Any) -> Iterator[Changed]:
+def _options(model: Neuron) -> Iterator[Changed]:
     for name, ours in model.options().items():
-        for theirs in _alternatives(type(model), name, ours):
+        for theirs in _alternatives(model, name, ours):
             cause = Cause(KINDS.get(name, name), f"{theirs} in place of {ours}")
             yield from _replaced(cause, model, **{name: theirs})
 
@@ -146,29 +147,40 @@ def _options(model: Any) -> Iterator[Changed]:
 # ---------------------------------------------------------------- decays
 
 
-def _decays(model: Any, dt: float | None) -> Iterator[Changed]:
+def _decays(model: Neuron, dt: float | None) -> Iterator[Changed]:
     """Yield the model with its decays by the other rule, or for another step.
 
     A gain that the decay had part in follows it, or does not.
     """
-    factors = [f.name for f in fields(model) if f.metadata.get("dimension") == "factor"]
+    factors = [name for name, kind in model.dimensions().items() if kind == "factor"]
     if not factors:
         return
-    rules: list[tuple[str, Any]] = [
-        ("decay 1 - dt/tau in place of exp(-dt/tau)", lambda d: 1.0 + np.log(d)),
-        ("decay exp(-dt/tau) in place of 1 - dt/tau", lambda d: np.exp(d - 1.0)),
-    ]
-    for k in FACTORS:
-        text = f"a step {k:g} times as long" if dt is None else f"{k * dt:g} s in place of {dt:g} s"
-        rules += [(text, lambda d, k=k: d**k), (text, lambda d, k=k: 1.0 - k * (1.0 - d))]
-    for (text, rule), follow in product(rules, (False, True)):
+    for (text, rule), follow in product(_rules(dt), (False, True)):
         with np.errstate(all="ignore"):
             values = _decayed(model, factors, rule, follow)
         if all(np.isfinite(v.data).all() for v in values.values()):
             yield from _replaced(Cause("dt", text), model, **values)
 
 
-def _decayed(model: Any, factors: list[str], rule: Any, follow: bool) -> dict[str, Tensor]:
+def _rules(dt: float | None) -> Iterator[tuple[str, Rule]]:
+    """Yield what may make another decay of ours."""
+    yield "decay 1 - dt/tau in place of exp(-dt/tau)", lambda d: np.asarray(1.0 + np.log(d))
+    yield "decay exp(-dt/tau) in place of 1 - dt/tau", lambda d: np.asarray(np.exp(d - 1.0))
+    for k in FACTORS:
+        text = f"a step {k:g} times as long" if dt is None else f"{k * dt:g} s in place of {dt:g} s"
+        yield text, _longer(k)
+        yield text, _longer_by_euler(k)
+
+
+def _longer(k: float) -> Rule:
+    return lambda d: np.asarray(d**k)
+
+
+def _longer_by_euler(k: float) -> Rule:
+    return lambda d: np.asarray(1.0 - k * (1.0 - d))
+
+
+def _decayed(model: Neuron, factors: list[str], rule: Rule, follow: bool) -> dict[str, Tensor]:
     made: dict[str, Tensor] = {}
     for name in factors:
         value = getattr(model, name).real()

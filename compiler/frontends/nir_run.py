@@ -21,8 +21,8 @@ from spikec.compiler.semantics import Semantics
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import nir
 
-# What each importer makes of a file, as docs/interop.md has it; it is tried as a whole.
-CONVENTIONS = {"snntorch": "snntorch", "norse": "norse{synapse_gain=held}"}
+# What each importer makes of a file, as docs/interop.md has it; Norse's takes any step.
+CONVENTIONS = {"snntorch": "snntorch", "norse": "norse{synapse_gain=held,dt=none}"}
 
 
 def _snntorch(graph: Any, dt: float | None) -> Any:
