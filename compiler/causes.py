@@ -5,7 +5,8 @@ from the states that the framework had before each step and on what the framewor
 sent, with one thing changed: a choice of its neurons, the delay of a connection into it, or
 nothing, where what lies within rounding of its threshold is let pass. A change explains the
 difference when all of the population agrees in every step up to that one; where some explain all
-later steps too, only they are named.
+later steps too, only they are named. Two choices of the reset together, then several of the
+framework's convention, are tried where no single change explains all.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +30,9 @@ from spikec.compiler.ir import Graph, Population, Program, Projection, Trace
 from spikec.compiler.recording import Recording
 from spikec.compiler.semantics import Semantics
 from spikec.compiler.types import Array, Float
+
+# A change, and where the population still differs with it: (samples, steps, neurons).
+Tried = tuple[Cause, Array]
 
 # Samples, and steps after the difference, on which changes are tried.
 SAMPLES, AFTER = 8, 100
@@ -73,11 +77,22 @@ def causes(case: Case) -> tuple[Cause, ...]:
     rounded = trial.agrees(let_pass) and not (case.exact and case.exact())
     if strict or (rounded and case.exact):
         return (_rounding(case, strict),) if rounded else ()
-    singles = [*trial.tried(single_changes(trial.subject)), *trial.delays()]
-    if rounded:
-        singles.append((_rounding(case, strict), let_pass))
-    found = trial.best(singles) or trial.best(trial.tried(reset_changes(trial.subject)))
-    return tuple(dict.fromkeys(found)) or _convention(trial)
+    rounding = [(_rounding(case, strict), let_pass)] if rounded else []
+    partly: list[Cause] = []
+    for tried in _stages(trial, rounding):
+        agreeing = [(cause, bool(wrong.any())) for cause, wrong in tried if trial.agrees(wrong)]
+        whole = [cause for cause, wrong in agreeing if not wrong]
+        if whole:
+            return tuple(dict.fromkeys(whole))
+        partly = partly or [cause for cause, _ in agreeing]
+    return tuple(dict.fromkeys(partly))
+
+
+def _stages(trial: "_Trial", rounding: Iterable[Tried]) -> Iterator[Iterable[Tried]]:
+    """Yield what is tried, the simplest first."""
+    yield (*rounding, *trial.tried(single_changes(trial.subject)), *trial.delays())
+    yield trial.tried(reset_changes(trial.subject))
+    yield _convention(trial)
 
 
 def _rounding(case: Case, strict: bool) -> Cause:
@@ -86,21 +101,24 @@ def _rounding(case: Case, strict: bool) -> Cause:
     return Cause("rounding", f"the membrane lies within {case.tolerance:g} of the threshold")
 
 
-def _convention(trial: "_Trial") -> tuple[Cause, ...]:
-    """Return the choices of the framework's convention that together explain the difference."""
-    if trial.case.convention is None:
-        return ()
+def _convention(trial: "_Trial") -> list[Tried]:
+    """Return the choices of the framework's convention that are needed together."""
+    convention = trial.case.convention
+    needed = [] if convention is None else differing(trial.subject, convention)
+    if convention is None or not needed:
+        return []
 
-    def explained(names: Sequence[str]) -> list[Cause]:
-        return trial.best(trial.tried(convention_change(trial.subject, convention, names)))
+    def tried(names: Sequence[str]) -> list[Tried]:
+        made = trial.tried(convention_change(trial.subject, convention, names))
+        return [(cause, wrong) for cause, wrong in made if trial.agrees(wrong)]
 
-    convention, needed = trial.case.convention, differing(trial.subject, trial.case.convention)
-    found = explained(needed) if needed else []
+    found = tried(needed)
     for name in tuple(needed) if found else ():
-        rest = [n for n in needed if n != name]
-        if explained(rest):
-            needed, found = rest, explained(rest)
-    return tuple(found)
+        without = tried([n for n in needed if n != name])
+        if without and without[0][1].sum() <= found[0][1].sum():
+            needed.remove(name)
+            found = without
+    return found
 
 
 class _Trial:
@@ -122,11 +140,11 @@ class _Trial:
         self.sent = _flat(case.theirs.sent[name][self.samples, : self.steps])
         self.ports = self._ports(self.arriving)
 
-    def tried(self, changed: Iterable[tuple[Cause, Neuron]]) -> Iterator[tuple[Cause, Array]]:
+    def tried(self, changed: Iterable[tuple[Cause, Neuron]]) -> Iterator[Tried]:
         """Yield each change with where it still differs."""
         return ((cause, self.wrong(model)) for cause, model in changed)
 
-    def delays(self) -> Iterator[tuple[Cause, Array]]:
+    def delays(self) -> Iterator[Tried]:
         """Yield each delay changed by a step, with where that still differs."""
         for k, p in enumerate(self.arriving):
             for delay in (p.delay - 1, p.delay + 1):
@@ -140,12 +158,6 @@ class _Trial:
     def agrees(self, wrong: Array) -> bool:
         """Return whether nothing differs up to the step in question."""
         return not wrong[:, : self.step + 1].any()
-
-    def best(self, tried: Iterable[tuple[Cause, Array]]) -> list[Cause]:
-        """Return what explains the step; of those, only what explains all, if anything does."""
-        agreeing = [(cause, int(wrong.sum())) for cause, wrong in tried if self.agrees(wrong)]
-        whole = [cause for cause, left in agreeing if not left]
-        return whole or [cause for cause, _ in agreeing]
 
     # ------------------------------------------------------------ running
 
