@@ -9,6 +9,7 @@ import numpy as np
 
 from spikec.compiler.equation import Dynamics, Neuron
 from spikec.compiler.errors import SpikecError
+from spikec.compiler.frontends.nir_importers import IMPORTERS
 from spikec.compiler.semantics import PRESETS, Semantics
 from spikec.compiler.types import Array, Tensor
 
@@ -72,6 +73,9 @@ def single_changes(subject: Subject) -> Iterator[Changed]:
         for theirs in _alternatives(semantics, name, ours):
             cause = Cause(KINDS.get(name, name), f"{theirs} in place of {ours}")
             yield from _again(subject, cause, replace(semantics, **{name: theirs}))
+    if _has_gain(subject):
+        cause = Cause("gain", "r = 1 in place of the file's")
+        yield from _again(_without_gain(subject), cause, semantics)
     known = {s.dt for s in PRESETS.values() if s.dt} | {f * subject.dt for f in FACTORS}
     for dt in sorted(known - {subject.dt}):
         cause = Cause("dt", f"{dt:g} s in place of {subject.dt:g} s")
@@ -94,11 +98,14 @@ def reset_changes(subject: Subject) -> Iterator[Changed]:
 
 
 def differing(subject: Subject, convention: Semantics) -> list[str]:
-    """Return in which choices, or the step that it has fixed, a convention differs from ours."""
+    """Return in what an importer differs from us: choices, the step it has fixed, r it ignores."""
     if subject.origin is None or subject.dt is None:
         return []
     ours = replace(subject.origin.semantics, dt=subject.dt if convention.dt else None)
-    return [n for n in (*CHOICES, "dt") if getattr(ours, n) != getattr(convention, n)]
+    names = [n for n in (*CHOICES, "dt") if getattr(ours, n) != getattr(convention, n)]
+    importer = IMPORTERS.get(convention.name)
+    ignored = importer is not None and importer.fixed_r and _has_gain(subject)
+    return [*names, "r"] if ignored else names
 
 
 def convention_change(
@@ -106,10 +113,24 @@ def convention_change(
 ) -> list[Changed]:
     """Return the model with some choices of another convention; empty where that cannot be."""
     assert subject.origin is not None
-    values: dict[str, Any] = {n: getattr(convention, n) for n in names}
-    cause = Cause("convention", ", ".join(f"{n}={v}" for n, v in values.items()))
+    values: dict[str, Any] = {n: getattr(convention, n) for n in names if n != "r"}
+    origin = _without_gain(subject).origin if "r" in names else subject.origin
+    shown = values | ({"r": 1} if "r" in names else {})
+    cause = Cause("convention", ", ".join(f"{n}={v}" for n, v in shown.items()))
     dt = values.pop("dt", subject.dt)
-    return _again(replace(subject, dt=dt), cause, replace(subject.origin.semantics, **values))
+    changed = replace(subject, origin=origin, dt=dt)
+    return _again(changed, cause, replace(subject.origin.semantics, **values))
+
+
+def _has_gain(subject: Subject) -> bool:
+    """Return whether it is an IF or LIF of a file with an r that is not 1."""
+    r = None if subject.origin is None else subject.origin.parameters().get("r")
+    return r is not None and "cuba" not in subject.model.kind and bool(np.any(r.real() != 1))
+
+
+def _without_gain(subject: Subject) -> Subject:
+    origin: Any = subject.origin
+    return replace(subject, origin=replace(origin, r=1.0))
 
 
 def _alternatives(holder: object, name: str, ours: Any) -> tuple[Any, ...]:

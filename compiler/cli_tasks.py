@@ -407,6 +407,7 @@ class Lava:
 
 def verify(build: Path, data: Data, against: str, backend: str, lava: Lava | None = None) -> Report:
     """Run a build on two backends, or on one and in Lava, and compare."""
+    find_backend(against)
     program = open_folder(build)
     other: Any = backend
     if lava is not None:

@@ -326,6 +326,12 @@ def test_another_step_and_another_convention(shell: Callable[..., str]) -> None:
     assert shown["causes"] == [{"kind": "convention", "text": "discretisation=euler, reset=zero"}]
     out = shell(f"{line} --semantics nir --dt 1e-3", 1)
     assert "; cause: convention (discretisation=euler, dt=0.0001); " in out
+    page = (Path(__file__).parents[1] / "docs" / "torch.md").read_text()
+    out = shell("verify digits --against snntorch --backend reference", 1)
+    told = out.splitlines()[1].replace(" and reference differ", " and cpu differ")
+    assert told in " ".join(page.split())
+    out = shell("verify digits --against norse --backend reference --steps 20", 1)
+    assert "; cause: convention (discretisation=euler, r=1); " in out
 
 
 # ONNX --------------------------------------------------------------------------------------------
