@@ -222,7 +222,7 @@ def test_rounding_of_float32() -> None:
     found = verify_against(run, discrete(run.graph), inputs, "reference")
     at = found.difference
     assert at is not None
-    assert (at.step, at.population, at.what) == (step, "lif1", "spikes")
+    assert (at.step, at.population, at.what) == (int(step), "lif1", "spikes")
     assert (at.first, at.second) == (True, False)
     # What had been rounded before: one step from the framework's states spikes as it does.
     assert [str(c) for c in found.causes] == [
