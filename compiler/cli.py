@@ -18,7 +18,6 @@ import typer
 
 from spikec.compiler import cli_against, cli_convert, cli_doctor, cli_profile
 from spikec.compiler import cli_tasks as tasks
-from spikec.compiler.cli_explain import Wanted
 from spikec.compiler.cli_report import Report, write, write_error
 from spikec.compiler.energy import Static
 from spikec.compiler.errors import SpikecError, one_line
@@ -141,7 +140,7 @@ def check(
     _need(calibration, "--calibration", {"--encode": encode, "--steps": steps, "--seed": seed})
     data = tasks.Data(calibration, encode, steps, seed)
     return tasks.check(
-        tasks.Source(model, dt, semantics), target, pipeline, data, Wanted(explain, plot)
+        tasks.Source(model, dt, semantics), target, pipeline, data, tasks.Wanted(explain, plot)
     )
 
 
@@ -202,7 +201,7 @@ def compile_command(
     data = tasks.Data(calibration, encode, steps, seed, labels)
     source = tasks.Source(model, dt, semantics)
     return tasks.compile_model(
-        source, target, output, pipeline, data, dump_ir, Wanted(explain, plot)
+        source, target, output, pipeline, data, dump_ir, tasks.Wanted(explain, plot)
     )
 
 

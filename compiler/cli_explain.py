@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spikec.compiler.cli_report import Block, Report, Table
+from spikec.compiler.cli_tasks import Wanted
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Core, Graph, Program
 from spikec.compiler.mapping.load import Load, load
@@ -116,26 +117,13 @@ class Explanation:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the user wants to see of the cores.
-
-    Attributes:
-        explain: Why it takes the cores it takes, and what would help.
-        plot: A picture of the mesh to write.
-    """
-
-    explain: bool = False
-    plot: Path | None = None
-
-
 def report(
     wanted: Wanted, graph: Graph, program: Program, inputs: Mapping[str, Array] | None
 ) -> Report:
     """Return why a program takes the cores it takes, and what would help.
 
     Args:
-        wanted: What of it, if anything.
+        wanted: What of it.
         graph: What the program was compiled from.
         program: Compiled.
         inputs: Calibration data, for the rates.
@@ -143,8 +131,6 @@ def report(
     Raises:
         SpikecError: SPK1775 when the program has no mapping; errors of ``mesh_plot``.
     """
-    if wanted == Wanted():
-        return Report({}, [])
     if program.mapping is None:
         raise SpikecError(
             "SPK1775",

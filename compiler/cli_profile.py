@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spikec.compiler.artifact import open_folder
 from spikec.compiler.cli_report import Bar, Block, Findings, Report
@@ -12,9 +12,12 @@ from spikec.compiler.energy import EnergyReport, Options, price
 from spikec.compiler.energy_plot import bars, check_place
 from spikec.compiler.energy_table import comparison, counts_text, energy_text, neurobench_text
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.mapping.work import Work
+from spikec.compiler.ir import Program
 from spikec.compiler.prices import PriceBook, book_names, load_prices
 from spikec.compiler.target import load_target
+
+if TYPE_CHECKING:
+    from spikec.compiler.mapping.work import Work
 
 # Options that change an energy only through a price of this event.
 NEEDED = {"clock_hz": "cycle", "chips": "chip"}
@@ -52,8 +55,7 @@ def profile(
         check_place(plot, books)
     findings = Findings()
     inputs = data.read(program.graph, findings)
-    mesh = load_target(program.target).mesh
-    work = Work(program, mesh) if mesh is not None and program.mapping is not None else None
+    work = _work(program)
     observe = None if work is None else work.add
     with Bar() as bar:
         counts = count_inputs(program, inputs, backend, progress=bar, observe=observe)
@@ -111,7 +113,18 @@ def _energies(reports: list[EnergyReport], target: str) -> list[Block]:
     return blocks
 
 
-def _moves(work: Work, shown: dict[str, Any]) -> list[Block]:
+def _work(program: Program) -> "Work | None":
+    """Return what counts the work of each core, if there are cores."""
+    mesh = load_target(program.target).mesh
+    if mesh is None or program.mapping is None:
+        return None
+    # Compiled kernels are behind it, which other commands start without.
+    from spikec.compiler.mapping.work import Work
+
+    return Work(program, mesh)
+
+
+def _moves(work: "Work", shown: dict[str, Any]) -> list[Block]:
     """Return what messages did on the mesh."""
     ways = work.routes()
     shown["mesh"] = {
@@ -128,7 +141,7 @@ def _moves(work: Work, shown: dict[str, Any]) -> list[Block]:
     return ["", text]
 
 
-def _step_times(work: Work, books: list[PriceBook], shown: dict[str, Any]) -> list[Block]:
+def _step_times(work: "Work", books: list[PriceBook], shown: dict[str, Any]) -> list[Block]:
     """Return how long a step takes by each book that knows."""
     assert work.mapping is not None
     blocks: list[Block] = []

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 
 from spikec.compiler.artifact import MANIFEST, emit, open_folder
-from spikec.compiler.cli_explain import Wanted
-from spikec.compiler.cli_explain import report as explained
 from spikec.compiler.cli_report import Bar, Block, Findings, Report, Table
 from spikec.compiler.compare import batches, compare, counted
 from spikec.compiler.disk import restore, whole_file
@@ -85,6 +83,19 @@ class Data:
         for data in list(inputs.values())[:1]:
             check_labels(labels, len(data))
         return labels
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user wants to see of the cores.
+
+    Attributes:
+        explain: Why it takes the cores it takes, and what would help.
+        plot: A picture of the mesh to write.
+    """
+
+    explain: bool = False
+    plot: Path | None = None
 
 
 # ---------------------------------------------------------------- check and compile
@@ -166,7 +177,12 @@ def _compile(
             graph, target, inputs, labels, pipeline, progress=bar, observe=observe
         )
     findings.tell(*program.graph.findings)
-    return program, explained(wanted, graph, program, inputs)
+    if wanted == Wanted():
+        return program, Report({}, [])
+    # Compiled kernels are behind it, which most commands start without.
+    from spikec.compiler.cli_explain import report
+
+    return program, report(wanted, graph, program, inputs)
 
 
 def _figures(program: Program) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.fan_out import FanOut, fan_out
 from spikec.compiler.ir import Mapping as Placement
 from spikec.compiler.ir import Output, Population, Program, Projection, Trace
-from spikec.compiler.mapping.reach import reach
 from spikec.compiler.pipeline import Progress, by_input, silent
 from spikec.compiler.simulator import Simulator
 from spikec.compiler.types import Array, Exact, FixedPoint
@@ -200,6 +199,9 @@ class Counter:
         mapping = self.program.mapping
         if mapping is None:
             return None
+        # Its kernels need the compiler, which light commands start without.
+        from spikec.compiler.mapping.reach import reach
+
         size = self.graph.source_size(name)
         seats, cores = mapping.core_of(name, size), mapping.size
         reached: Any = sp.csr_array((size, cores), dtype=np.bool_)

@@ -167,10 +167,10 @@ def test_a_reservoir_of_4200_axons() -> None:
     assert [str(f) for f in found] == [
         "core (0, 0) 0: 4200 input axons exceed 4096 (nengo-loihi block.py); they come from "
         "x -> liquid: 4000, liquid -> liquid: 200: split it by target, or prune synapses. "
-        "[SPK1641]",
+        "[SPK1781]",
         f"core (0, 0) 0: {load(alone, demand_of(alone), None).used['synapse_bits'][0]} bits of "
         "synapses exceed 1048576 (nengo-loihi block.py: 16384 words of 64 bits): split it, prune, "
-        "or use fewer weight bits. [SPK1643]",
+        "or use fewer weight bits. [SPK1783]",
     ]
     evidence("mapping_reservoir", cores=program.mapping.size)
 

@@ -44,10 +44,10 @@ class Loihi:
         return tuple(sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*")))
 
     def remarks(self, program: Program) -> tuple[Finding, ...]:
-        """Return what keeps SDKs from having a program of it: SPK1631 to SPK1634, SPK1646."""
+        """Return what keeps SDKs from having a program of it: SPK1631 to SPK1634, SPK1786."""
         if too_many(program):
             message = f"no program of more than {MOST_UNROLLED} synapses is written for an SDK"
-            return (Finding("SPK1646", program.graph.name, message),)
+            return (Finding("SPK1786", program.graph.name, message),)
         image = core_image(program)
         return tuple(f for name in emitters.names() for f in emitters.find(name).refuses(image))
 

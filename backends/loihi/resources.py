@@ -92,12 +92,12 @@ def _room(program: Program, values: Mapping[str, int]) -> Array | None:
 
 # What each resource is called, the code of its finding, and what helps.
 RESOURCES = {
-    "compartments": ("compartments", "SPK1640", "split its populations"),
-    "in_axons": ("input axons", "SPK1641", "split it by target, or prune synapses"),
-    "out_axons": ("output axons", "SPK1642", "put targets of the same sources together"),
-    "synapse_bits": ("bits of synapses", "SPK1643", "split it, prune, or use fewer weight bits"),
-    "configurations": ("different decays", "SPK1644", "put neurons with equal decays together"),
-    "thresholds": ("different thresholds", "SPK1645", "put neurons with equal thresholds together"),
+    "compartments": ("compartments", "SPK1780", "split its populations"),
+    "in_axons": ("input axons", "SPK1781", "split it by target, or prune synapses"),
+    "out_axons": ("output axons", "SPK1782", "put targets of the same sources together"),
+    "synapse_bits": ("bits of synapses", "SPK1783", "split it, prune, or use fewer weight bits"),
+    "configurations": ("different decays", "SPK1784", "put neurons with equal decays together"),
+    "thresholds": ("different thresholds", "SPK1785", "put neurons with equal thresholds together"),
 }
 
 
