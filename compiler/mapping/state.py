@@ -43,7 +43,7 @@ class State(NamedTuple):
         rooms: Vertices of each room, int32 (cores, rooms).
         room_value: The rooms there are, ascending.
         room_of: Which of them each vertex has.
-        cap, most: Limits, see ``fill.caps``.
+        same: Whether ``sources`` and ``nets`` are the same table.
     """
 
     seat: Array
@@ -56,8 +56,7 @@ class State(NamedTuple):
     rooms: Array
     room_value: Array
     room_of: Array
-    cap: Array
-    most: Array
+    same: bool
 
     @property
     def cores(self) -> int:
@@ -65,28 +64,27 @@ class State(NamedTuple):
         return int(self.use.shape[1])
 
 
-def state(level: Level, cap: Array, most: Array, seat: Array, cores: int) -> State:
+def state(level: Level, seat: Array, cores: int) -> State:
     """Return the counters of an assignment that keeps the limits of kinds."""
     room_value, room_of = np.unique(level.room, return_inverse=True)
     sources = _table(level.in_start, level.in_source, level.rate.size, cores)
     same = level.net is level.in_source
     nets = sources if same else _table(level.net_start, level.net, level.net_bits.size, cores)
-    places = int(most.max(initial=0)) + 1  # one more, for the middle of a swap
+    places = int(level.most.max(initial=0)) + 1  # one more, for the middle of a swap
     s = State(
         np.full(level.vertices, -1, np.int32),
         np.zeros((4, cores), np.int64),
         np.zeros(5, np.int64),
         sources,
         nets,
-        np.zeros((most.size, cores, places), np.int32),
-        np.zeros((most.size, cores, places), np.int32),
+        np.zeros((level.most.size, cores, places), np.int32),
+        np.zeros((level.most.size, cores, places), np.int32),
         np.zeros((cores, room_value.size), np.int32),
         room_value.astype(np.int64),
         room_of.astype(np.int32),
-        cap,
-        most,
+        same,
     )
-    _seat_all(level, s, seat.astype(np.int32), same)
+    _seat_all(level, s, seat.astype(np.int32))
     return s
 
 
@@ -136,16 +134,17 @@ def _drop(table: Table, k: int, c: int, count: int) -> int:
 
 
 @compiled
-def _change(s: State, row: int, c: int, by: int) -> None:
+def _change(level: Level, s: State, row: int, c: int, by: int) -> None:
     """Change what a core uses, and the excess with it."""
-    cap, old = s.cap[row], s.use[row, c]
+    cap, old = level.cap[row], s.use[row, c]
     s.use[row, c] = old + by
     s.excess[row] += max(old + by - cap, 0) - max(old - cap, 0)
 
 
 @compiled
-def _neurons_excess(s: State, c: int) -> int:
-    most = s.cap[NEURONS]
+def neurons_excess(level: Level, s: State, c: int) -> int:
+    """Return how many neurons core ``c`` has too many."""
+    most = level.cap[NEURONS]
     for r in range(s.room_value.size):
         if s.rooms[c, r]:
             most = min(most, s.room_value[r])
@@ -156,11 +155,11 @@ def _neurons_excess(s: State, c: int) -> int:
 @compiled
 def _resize(level: Level, s: State, v: int, c: int, sign: int) -> None:
     """Count vertex ``v`` into (1) or out of (-1) core ``c``: neurons, room and kinds."""
-    s.excess[NEURONS] -= _neurons_excess(s, c)
+    s.excess[NEURONS] -= neurons_excess(level, s, c)
     s.use[NEURONS, c] += sign * level.size[v]
     s.rooms[c, s.room_of[v]] += sign
-    s.excess[NEURONS] += _neurons_excess(s, c)
-    for k in range(s.most.size):
+    s.excess[NEURONS] += neurons_excess(level, s, c)
+    for k in range(level.most.size):
         count, value, used, at = s.kinds[k, c], s.kind[k, c], 0, -1
         for i in range(count.size):
             if count[i] == 0:
@@ -168,7 +167,7 @@ def _resize(level: Level, s: State, v: int, c: int, sign: int) -> None:
             used += 1
             if value[i] == level.kinds[k, v]:
                 at = i
-        before = max(used - s.most[k], 0)
+        before = max(used - level.most[k], 0)
         if at < 0:
             at = used
             used += 1
@@ -178,65 +177,65 @@ def _resize(level: Level, s: State, v: int, c: int, sign: int) -> None:
             used -= 1
             count[at], value[at] = count[used], value[used]
             count[used] = 0
-        s.excess[KINDS] += max(used - s.most[k], 0) - before
+        s.excess[KINDS] += max(used - level.most[k], 0) - before
 
 
 @compiled
-def enter(level: Level, s: State, v: int, c: int, same: bool) -> None:
+def enter(level: Level, s: State, v: int, c: int) -> None:
     """Put vertex ``v``, which is nowhere, into core ``c``."""
     s.seat[v] = c
     _resize(level, s, v, c, 1)
     for i in range(level.own_start[v], level.own_start[v + 1]):
-        _change(s, OUT, c, s.sources.used[level.own[i]])
-    bits, layout = 0, s.cap[4:]
+        _change(level, s, OUT, c, s.sources.used[level.own[i]])
+    bits, layout = 0, level.cap[4:]
     for i in range(level.in_start[v], level.in_start[v + 1]):
         k, n = level.in_source[i], level.in_count[i]
         old = _put(s.sources, k, c, n)
-        if same:
+        if s.same:
             b = level.net_bits[k]
             bits += list_bits(old + n, b, layout) - list_bits(old, b, layout)
         if old == 0:
-            _change(s, IN, c, 1)
+            _change(level, s, IN, c, 1)
             home = level.home[k]
             if home >= 0 and s.seat[home] >= 0:
-                _change(s, OUT, s.seat[home], 1)
-    if not same:
+                _change(level, s, OUT, s.seat[home], 1)
+    if not s.same:
         for i in range(level.net_start[v], level.net_start[v + 1]):
             k, n = level.net[i], level.net_count[i]
             old, b = _put(s.nets, k, c, n), level.net_bits[k]
             bits += list_bits(old + n, b, layout) - list_bits(old, b, layout)
-    _change(s, BITS, c, bits)
+    _change(level, s, BITS, c, bits)
 
 
 @compiled
-def leave(level: Level, s: State, v: int, same: bool) -> None:
+def leave(level: Level, s: State, v: int) -> None:
     """Take vertex ``v`` out of its core."""
     c = s.seat[v]
-    bits, layout = 0, s.cap[4:]
+    bits, layout = 0, level.cap[4:]
     for i in range(level.in_start[v], level.in_start[v + 1]):
         k, n = level.in_source[i], level.in_count[i]
         left = _drop(s.sources, k, c, n)
-        if same:
+        if s.same:
             b = level.net_bits[k]
             bits += list_bits(left, b, layout) - list_bits(left + n, b, layout)
         if left == 0:
-            _change(s, IN, c, -1)
+            _change(level, s, IN, c, -1)
             home = level.home[k]
             if home >= 0 and s.seat[home] >= 0:
-                _change(s, OUT, s.seat[home], -1)
-    if not same:
+                _change(level, s, OUT, s.seat[home], -1)
+    if not s.same:
         for i in range(level.net_start[v], level.net_start[v + 1]):
             k, n = level.net[i], level.net_count[i]
             left, b = _drop(s.nets, k, c, n), level.net_bits[k]
             bits += list_bits(left, b, layout) - list_bits(left + n, b, layout)
-    _change(s, BITS, c, bits)
+    _change(level, s, BITS, c, bits)
     for i in range(level.own_start[v], level.own_start[v + 1]):
-        _change(s, OUT, c, -s.sources.used[level.own[i]])
+        _change(level, s, OUT, c, -s.sources.used[level.own[i]])
     _resize(level, s, v, c, -1)
     s.seat[v] = -1
 
 
 @compiled
-def _seat_all(level: Level, s: State, seat: Array, same: bool) -> None:
+def _seat_all(level: Level, s: State, seat: Array) -> None:
     for v in range(seat.size):
-        enter(level, s, v, seat[v], same)
+        enter(level, s, v, seat[v])
