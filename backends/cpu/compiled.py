@@ -1,29 +1,15 @@
-"""The one place that calls numba: compile, cache on disk, load generated source.
-
-``fastmath`` stays off: with it float results differ from numpy's.
-"""
+"""Generated kernels: kept on disk, loaded once."""
 
 import hashlib
 import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
-from typing import Any, TypeVar, cast
 
-import numba as _numba
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-_njit: Any = cast(Any, _numba).njit
 _loading = Lock()
-
-
-def compiled(function: Function) -> Function:
-    """Compile a function on its first call; keep the machine code beside the source."""
-    return cast(Function, _njit(nogil=True, cache=True, error_model="numpy")(function))
 
 
 def cache_folder() -> Path:

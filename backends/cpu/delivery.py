@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spikec.backends.cpu.compiled import compiled
+from spikec.compiler.compiled import compiled
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Projection
 from spikec.compiler.synapses import (

@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from spikec.backends.cpu.compiled import compiled
+from spikec.compiler.compiled import compiled
 
 
 @compiled
