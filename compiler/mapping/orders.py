@@ -12,8 +12,10 @@ DENSE = 300  # cores, up to which all eigenvectors are computed
 TOLERANCE, RESTARTS = 1e-3, 60
 
 
-def spectral_order(traffic: Any) -> Array:
-    """Return the cores in the order of the Fiedler vector, one connected part after the other.
+def spectral_order(traffic: Any) -> tuple[Array, Array]:
+    """Return two orders of the cores: along and across, by the second and third eigenvector.
+
+    Connected parts come one after the other in both.
 
     Args:
         traffic: Symmetric csr (cores, cores) without a diagonal, messages per step.
@@ -21,8 +23,9 @@ def spectral_order(traffic: Any) -> Array:
     parts, label = csgraph.connected_components(traffic, directed=False)
     members = np.argsort(label, kind="stable")
     cuts = np.searchsorted(label[members], np.arange(1, parts))
-    pieces = [_by_fiedler(traffic, part) for part in np.split(members, cuts)]
-    return np.concatenate(pieces).astype(np.int64)
+    pieces = [_by_eigenvectors(traffic, part) for part in np.split(members, cuts)]
+    along, across = (np.concatenate(axis).astype(np.int64) for axis in zip(*pieces, strict=True))
+    return along, across
 
 
 def breadth_order(traffic: Any) -> Array:
@@ -31,25 +34,26 @@ def breadth_order(traffic: Any) -> Array:
     return found.astype(np.int64)
 
 
-def _by_fiedler(traffic: Any, part: Array) -> Array:
-    """Return a connected part in the order of the second eigenvector, or as it was."""
-    if part.size < 3:
-        return part
+def _by_eigenvectors(traffic: Any, part: Array) -> tuple[Array, Array]:
+    """Return a connected part in the orders of two eigenvectors, or as it was."""
+    if part.size < 4:
+        return part, part
     inside = traffic[part][:, part]
     root = np.sqrt(np.asarray(inside.sum(axis=1), dtype=np.float64).ravel())
     scaled = sp.diags_array(1 / root) @ inside @ sp.diags_array(1 / root)
     if part.size <= DENSE:
-        vector = np.linalg.eigh(scaled.toarray())[1][:, -2]
+        vectors = np.linalg.eigh(scaled.toarray())[1][:, -3:]
     else:
-        found = _second(scaled.tocsr())
+        found = _largest(scaled.tocsr())
         if found is None:
-            return part
-        vector = found
-    return part[np.argsort(vector / root, kind="stable")]
+            return part, part
+        vectors = found
+    orders = np.argsort(vectors / root[:, None], axis=0, kind="stable")
+    return part[orders[:, 1]], part[orders[:, 0]]
 
 
-def _second(scaled: Any) -> Array | None:
-    """Return the eigenvector of the second largest eigenvalue, or None if it is not found soon.
+def _largest(scaled: Any) -> Array | None:
+    """Return the eigenvectors of the three largest eigenvalues, or None if not found soon.
 
     Regular networks have few distinct eigenvalues, on which ARPACK stops early and goes on with a
     random vector; a small diagonal, always the same, sets them apart.
@@ -58,12 +62,12 @@ def _second(scaled: Any) -> Array | None:
     size = scaled.shape[0]
     apart = scaled + sp.diags_array(1e-4 * random.random(size))
     try:
-        _, vectors = linalg.eigsh(
-            apart, 2, which="LA", v0=random.random(size), tol=TOLERANCE, maxiter=RESTARTS
+        values, vectors = linalg.eigsh(
+            apart, 3, which="LA", v0=random.random(size), tol=TOLERANCE, maxiter=RESTARTS
         )
     except linalg.ArpackNoConvergence:
         return None
-    return np.asarray(vectors[:, 0])
+    return np.asarray(vectors[:, np.argsort(values)])
 
 
 def hilbert_order(width: int, height: int) -> Array:

@@ -1,10 +1,11 @@
 """Gives every core a place, so that messages have short ways.
 
 What is short: the sum over all messages of the weight of their way (``Mesh``). As few chips as hold
-the cores are used. Starts: the cores as they are numbered, and in spectral and in breadth order,
-each along a Hilbert curve of tiles. From each, cores are exchanged between chips to keep messages
-inside, then between tiles, by simulated annealing with a fixed number of moves and a descent to
-where no exchange in reach gains. The best is returned, so that none of the starts is better.
+the cores are used. Starts: the cores as they are numbered; in spectral and in breadth order along a
+Hilbert curve of tiles; and spread over the plane by two eigenvectors. From each, or from the best
+where there are many cores, cores are exchanged between chips to keep messages inside, then between
+tiles, by simulated annealing with a fixed number of moves and a descent to where no exchange in
+reach gains. The best of all is returned, so that no start is better.
 """
 
 from dataclasses import dataclass, replace
@@ -20,12 +21,13 @@ from spikec.compiler.types import Array
 from spikec.compiler.untyped import sparse as sp
 
 # Exchanges that are tried per core and start, at least and at most.
-MOVES, LEAST_MOVES, MOST_MOVES = 4000, 20_000, 8_000_000
-PASSES = 50
-# Cores, from which only the best start is refined.
-LARGE = 2000
-# Tiles around the best one that the descent looks at, by the size of the network.
-NEAR, EVERYWHERE = 1, 1 << 20
+MOVES, LEAST_MOVES, MOST_MOVES = 4000, 20_000, 25_000_000
+HEAT = 0.2
+# Cores, up to which every start is refined, and every exchange looked at.
+FEW = 600
+PASSES, NEAR, EVERYWHERE = 50, 1, 1 << 20
+# Seats that the descent may look at in a pass: for chips, of few cores only.
+MOST_LOOKS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,18 +64,14 @@ def place(traffic: Any, mesh: Mesh, seed: int = 0) -> Array:
     both = _symmetric(traffic)
     cores = both.shape[0]
     mesh = _fitting(cores, mesh)
-    orders = [np.arange(cores)]
-    if both.nnz:
-        orders += [spectral_order(both), breadth_order(both)]
-    found = [_along_curve(order, mesh) for order in orders]
-    if cores > LARGE:
-        # Not the numbers alone: a start is refined too if another is better before.
-        found.sort(key=lambda p: way_weight(both, p, mesh))
-        starts = found[:1]
-    else:
-        starts = list(found)
-    if both.nnz:
-        found += [_refined(both, start, mesh, seed) for start in starts]
+    if not both.nnz:
+        return sequential(cores, mesh)
+    along, across = spectral_order(both)
+    found = [sequential(cores, mesh), _spread(along, across, mesh)]
+    found += [_along_curve(order, mesh) for order in (along, breadth_order(both))]
+    found.sort(key=lambda p: way_weight(both, p, mesh))
+    starts = found if cores <= FEW else found[:1]
+    found += [_refined(both, start, mesh, seed) for start in starts]
     return min(found, key=lambda p: way_weight(both, p, mesh))
 
 
@@ -154,24 +152,36 @@ def _along_curve(order: Array, mesh: Mesh) -> Array:
     return places
 
 
+def _spread(along: Array, across: Array, mesh: Mesh) -> Array:
+    """Return places by two orders: the first deals cores to columns, the second to rows."""
+    cores = along.size
+    grid = _tiles(mesh, mesh.holding(cores).chips)
+    there = grid.there.reshape(grid.py.size, grid.px.size)
+    # Spare seats are left evenly in all columns.
+    room = np.cumsum(there.sum(axis=0)) * grid.capacity
+    ends = room * cores // room[-1]
+    rank = np.empty_like(across)
+    rank[across] = np.arange(cores)
+    slots = np.empty(cores, dtype=np.int64)
+    for column, (first, last) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
+        held = along[first:last]
+        rows = np.flatnonzero(there[:, column])
+        turn = np.arange(held.size) * rows.size // max(held.size, 1)
+        slots[held[np.argsort(rank[held])]] = rows[turn] * grid.px.size + column
+    return _places(slots, mesh)
+
+
 def _refined(traffic: Any, places: Array, mesh: Mesh, seed: int) -> Array:
     """Return better places: exchanges between chips, then between all tiles."""
-    cores = traffic.shape[0]
-    used = mesh.holding(cores).chips
+    used = mesh.holding(len(places)).chips
     if used > 1:
         number = np.arange(mesh.width * mesh.height)
-        chips = _Grid(
-            np.arange(mesh.width, dtype=np.float64),
-            np.arange(mesh.height, dtype=np.float64),
-            mesh.cores_per_chip,
-            number < used,
-        )
-        slots = _exchanged(traffic, places[:, 0], chips, seed)
-        places = _within(slots, places, mesh)
+        steps = [np.arange(n, dtype=np.float64) for n in (mesh.width, mesh.height)]
+        chips = _Grid(steps[0], steps[1], mesh.cores_per_chip, number < used)
+        places = _within(_exchanged(traffic, places[:, 0], chips, seed), places, mesh)
     grid = _tiles(mesh, used)
     x, y = mesh.plane(places)
-    slots = _exchanged(traffic, y * grid.px.size + x, grid, seed)
-    return _places(slots, mesh)
+    return _places(_exchanged(traffic, y * grid.px.size + x, grid, seed), mesh)
 
 
 def _tiles(mesh: Mesh, used: int) -> _Grid:
@@ -191,9 +201,9 @@ def _exchanged(traffic: Any, slots: Array, grid: _Grid, seed: int) -> Array:
     links = (traffic.indptr.astype(np.int64), traffic.indices.astype(np.int64), traffic.data)
     moves = int(np.clip(MOVES * cores, LEAST_MOVES, MOST_MOVES))
     place = (grid.px, grid.py, grid.capacity)
-    anneal(*links, seat, who, *place, moves, 0.5, seed)
-    if grid.capacity * cores <= 1 << 16:
-        descend(*links, seat, who, *place, EVERYWHERE if cores <= 512 else NEAR, PASSES)
+    anneal(*links, seat, who, *place, moves, HEAT, seed)
+    if 9 * grid.capacity * cores <= MOST_LOOKS:
+        descend(*links, seat, who, *place, EVERYWHERE if cores <= FEW else NEAR, PASSES)
     return seat // grid.capacity
 
 
@@ -208,15 +218,20 @@ def _ranks(slots: Array) -> Array:
 
 
 def _within(chips: Array, before: Array, mesh: Mesh) -> Array:
-    """Return places on new chips: along the curve, in the order of the places before."""
+    """Return places on new chips: who stays keeps its own, who comes takes a free one."""
     tiles = hilbert_order(mesh.columns, mesh.rows)
     nth = np.empty((mesh.columns, mesh.rows), dtype=np.int64)
     nth[tiles[:, 0], tiles[:, 1]] = np.arange(len(tiles))
-    old = nth[before[:, 1], before[:, 2]] * mesh.cores_per_tile + before[:, 3]
-    order = np.lexsort((old, before[:, 0], chips))
-    rank = np.empty_like(order)
-    rank[order] = _ranks(chips[order])
-    tile, index = np.divmod(rank, mesh.cores_per_tile)
+    seat = nth[before[:, 1], before[:, 2]] * mesh.cores_per_tile + before[:, 3]
+    comes = np.flatnonzero(chips != before[:, 0])
+    comes = comes[np.lexsort((seat[comes], chips[comes]))]
+    stays = chips == before[:, 0]
+    taken = np.zeros((mesh.width * mesh.height, mesh.cores_per_chip), dtype=np.bool_)
+    taken[chips[stays], seat[stays]] = True
+    free = np.flatnonzero(~taken.ravel())
+    first = np.searchsorted(free // mesh.cores_per_chip, chips[comes])
+    seat[comes] = free[first + _ranks(chips[comes])] % mesh.cores_per_chip
+    tile, index = np.divmod(seat, mesh.cores_per_tile)
     return np.column_stack((chips, tiles[tile], index)).astype(np.int32)
 
 
