@@ -5,10 +5,12 @@ A book is a title, a platform, ``[[price]]`` rows and, optionally,
     real_time      true where a run takes steps times dt, so that static power has a run time
     not_covered    names of costs that the book knows nothing about
     [included]     event = "why": events that are paid for inside another price
+    [[time]]       rows: how long a core takes for an event, a message for a hop, all for a barrier
 
 A row without ``value`` says that the price is unknown. A missing band is the value alone.
 """
 
+import itertools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -50,6 +52,23 @@ PAID_BY: Mapping[str, tuple[str, ...]] = {
     "hop_x": ("hop_x",),
     "hop_y": ("hop_y",),
 }
+# What takes time in a core, by what it is busy with, and outside of cores.
+TIMED: Mapping[str, str] = {
+    "access": "neurons",
+    "update": "neurons",
+    "idle": "neurons",
+    "spike": "neurons",
+    "message": "neurons",
+    "message_in": "messages",
+    "synop": "messages",
+    "synop_dense": "messages",
+    "synop_sparse": "messages",
+    "synop_conv": "messages",
+    "hop_x": "hops",
+    "hop_y": "hops",
+    "crossing": "hops",
+    "barrier": "barrier",
+}
 # Prices of the same thing in other words; a book may use one of each.
 RIVALS: tuple[tuple[str, ...], ...] = (
     ("synop", "synop_dense"),
@@ -63,6 +82,7 @@ RIVALS: tuple[tuple[str, ...], ...] = (
 )
 ENERGY = {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12, "fJ": 1e-15}
 POWER = {"W": 1.0, "mW": 1e-3, "uW": 1e-6, "nW": 1e-9}
+TIME = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
 # From best to worst.
 BASES = ("measured", "calibrated", "simulated", "derived", "estimated")
 SCOPES = ("marginal", "all-in", "static")
@@ -122,6 +142,36 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Duration:
+    """How long an event takes.
+
+    Attributes:
+        event: One of ``TIMED``.
+        unit: s, with a prefix.
+        basis: measured, calibrated, simulated, derived or estimated.
+        condition: What it holds for.
+        source: Citation.
+        checked: How far the source was read, one of ``FLAGS``.
+        value: The time.
+        tiles: Of a barrier: how many tiles it holds for.
+    """
+
+    event: str
+    unit: str
+    basis: str
+    condition: str
+    source: str
+    checked: str
+    value: float
+    tiles: int | None = None
+
+    @property
+    def seconds(self) -> float:
+        """The time in seconds."""
+        return self.value * TIME[self.unit]
+
+
+@dataclass(frozen=True, slots=True)
 class PriceBook:
     """Prices of one platform.
 
@@ -133,6 +183,7 @@ class PriceBook:
         real_time: Whether a run takes steps times dt.
         not_covered: Costs that the book knows nothing about.
         included: By event, why it is paid for inside another price.
+        times: How long events take, where that is known.
     """
 
     name: str
@@ -142,6 +193,7 @@ class PriceBook:
     real_time: bool
     not_covered: tuple[str, ...]
     included: Mapping[str, str]
+    times: tuple[Duration, ...] = ()
 
     @property
     def all_in(self) -> bool:
@@ -205,8 +257,9 @@ def _parse(name: str, where: str, text: str) -> PriceBook:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SpikecError("SPK1112", where, f"it is not TOML: {error}", "Correct it") from None
-    _known(where, data, ("title", "platform", "price", "real_time", "not_covered", "included"))
+    _known(where, data, BOOK)
     rows: list[Any] = _typed(where, data, "price", list)
+    times: list[Any] = _typed(where, data, "time", list, [])
     left_out: list[Any] = _typed(where, data, "not_covered", list, [])
     book = PriceBook(
         name,
@@ -216,9 +269,14 @@ def _parse(name: str, where: str, text: str) -> PriceBook:
         _typed(where, data, "real_time", bool, False),
         tuple(_texts(where, {f"not_covered {k + 1}": v for k, v in enumerate(left_out)})),
         _included(where, _typed(where, data, "included", dict, {})),
+        tuple(_duration(f"{where}: time {k + 1}", row) for k, row in enumerate(times)),
     )
+    _check_times(where, book.times)
     _check_book(where, book)
     return book
+
+
+BOOK = ("title", "platform", "price", "real_time", "not_covered", "included", "time")
 
 
 def _known(where: str, data: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
@@ -264,16 +322,61 @@ def _one_of(where: str, value: str, what: str, allowed: tuple[str, ...]) -> None
 
 
 def _price(where: str, row: Any) -> Price:
-    if not isinstance(row, dict):
-        raise SpikecError("SPK1116", where, "it is not a table", "Write [[price]] and its fields")
-    data: dict[str, Any] = {str(k): v for k, v in row.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     names = tuple(f.name for f in fields(Price))
-    _known(where, data, names)
+    data = _table(where, row, names)
     texts: dict[str, Any] = {n: _typed(where, data, n, str) for n in names[:7]}
     numbers: dict[str, Any] = {n: _number(where, data, n) for n in names[7:]}
     price = Price(**texts, **numbers)
     _check_price(where, price)
     return price
+
+
+def _table(where: str, row: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return a row with fields of these names."""
+    if not isinstance(row, dict):
+        raise SpikecError(
+            "SPK1116", where, "it is not a table", "Write [[price]], or [[time]], and its fields"
+        )
+    data: dict[str, Any] = {str(k): v for k, v in row.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    _known(where, data, names)
+    return data
+
+
+def _duration(where: str, row: Any) -> Duration:
+    names = tuple(f.name for f in fields(Duration))
+    data = _table(where, row, names)
+    texts: dict[str, Any] = {n: _typed(where, data, n, str) for n in names[:6]}
+    value, tiles = _number(where, data, "value"), data.get("tiles")
+    _one_of(where, texts["event"], "an event that takes time", tuple(TIMED))
+    _one_of(where, texts["unit"], "a unit of time", tuple(TIME))
+    _one_of(where, texts["basis"], "a basis of a time", BASES)
+    _one_of(where, texts["checked"], "a flag of a time", tuple(FLAGS))
+    counted = type(tiles) is int and tiles > 0
+    if value is None or counted != (texts["event"] == "barrier") or counted != (tiles is not None):
+        raise SpikecError(
+            "SPK1757",
+            where,
+            f"a {texts['event']} of value {value} and tiles {tiles} is no time",
+            "Give a value, and the number of tiles of a barrier and of nothing else",
+        )
+    return Duration(**texts, value=value, tiles=tiles)
+
+
+def _check_times(where: str, times: tuple[Duration, ...]) -> None:
+    rows = [(t.event, t.tiles) for t in times]
+    events = {event for event, _ in rows}
+    twice = [event for event, tiles in rows if rows.count((event, tiles)) > 1]
+    twice += [pair[1] for pair in RIVALS if set(pair) <= events]
+    barriers = sorted((t.tiles or 0, t.seconds) for t in times if t.event == "barrier")
+    if any(a[1] > b[1] for a, b in itertools.pairwise(barriers)):
+        twice.append("barrier")
+    if twice:
+        raise SpikecError(
+            "SPK1758",
+            where,
+            f"the times of '{twice[0]}' contradict each other",
+            "Keep one of each; a barrier of more tiles takes no less",
+        )
 
 
 def _number(where: str, data: Mapping[str, Any], key: str) -> float | None:
