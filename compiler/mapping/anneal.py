@@ -141,15 +141,12 @@ def anneal(
         if partner == -2 or goal // capacity == seat[core] // capacity:
             continue
         place = (at[core, 0], at[core, 1])
-        change = _exchange_cost(
-            core, partner, place, (px[x], py[y]), start, other, weight, at
-        )
+        change = _exchange_cost(core, partner, place, (px[x], py[y]), start, other, weight, at)
         if move < sample:
             size += abs(change)
             seen += 1
         if change <= 0.0 or (
-            temperature > 0.0
-            and math.exp(-change / temperature) * 2147483648.0 > _next(state)
+            temperature > 0.0 and math.exp(-change / temperature) * 2147483648.0 > _next(state)
         ):
             _exchange(core, goal, seat, who, at)
             at[core, 0], at[core, 1] = px[x], py[y]

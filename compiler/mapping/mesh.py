@@ -2,7 +2,8 @@
 
 The meshes of neighbouring chips are taken as one plane, as Davies et al. (IEEE Micro 38(1) 2018)
 draw it: a message goes along x first, then along y, from tile to tile and from the edge of a chip
-to the next chip. Where exactly messages leave a chip is not public.
+to the next chip. Where exactly messages leave a chip is not public. The grid of chips is a full
+rectangle: in its last row, messages may pass chips that hold no cores.
 """
 
 from dataclasses import dataclass, replace
@@ -75,7 +76,7 @@ class Mesh:
 
     @property
     def height(self) -> int:
-        """Rows of chips; the last one need not be full."""
+        """Rows of chips; in the last one, chips beyond ``chips`` hold no cores."""
         return ceil(self.chips / self.width)
 
     def holding(self, cores: int) -> "Mesh":

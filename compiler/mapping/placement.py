@@ -8,7 +8,7 @@ tiles, by simulated annealing with a fixed number of moves and a descent to wher
 reach gains. The best of all is returned, so that no start is better.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,9 @@ def way_weight(traffic: Any, places: Array, mesh: Mesh) -> float:
     px, py = mesh.stretched()
     x, y = mesh.plane(places)
     pairs = traffic.tocoo()
-    apart = np.abs(px[x[pairs.row]] - px[x[pairs.col]]) + np.abs(py[y[pairs.row]] - py[y[pairs.col]])
+    apart = np.abs(px[x[pairs.row]] - px[x[pairs.col]]) + np.abs(
+        py[y[pairs.row]] - py[y[pairs.col]]
+    )
     return float(pairs.data @ apart)
 
 
@@ -163,7 +165,9 @@ def _spread(along: Array, across: Array, mesh: Mesh) -> Array:
     rank = np.empty_like(across)
     rank[across] = np.arange(cores)
     slots = np.empty(cores, dtype=np.int64)
-    for column, (first, last) in enumerate(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)):
+    for column, (first, last) in enumerate(
+        zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)
+    ):
         held = along[first:last]
         rows = np.flatnonzero(there[:, column])
         turn = np.arange(held.size) * rows.size // max(held.size, 1)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from spikec.compiler.compiled import compiled
+from spikec.compiler.errors import SpikecError
 from spikec.compiler.mapping.mesh import Mesh
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import sparse as sp
@@ -70,9 +71,16 @@ def routes(traffic: Any, places: Array, mesh: Mesh) -> Routes:
         mesh: Where they are.
 
     Raises:
-        SpikecError: Errors of ``Mesh.check``.
+        SpikecError: SPK1760 on traffic of other cores; errors of ``Mesh.check``.
     """
     mesh.check(places)
+    if traffic.shape != (len(places), len(places)):
+        raise SpikecError(
+            "SPK1760",
+            "traffic",
+            f"it has shape {traffic.shape} for {len(places)} cores",
+            "Give messages from core to core",
+        )
     pairs = sp.coo_array(traffic)
     used = pairs.data != 0
     source, target, amount = pairs.row[used], pairs.col[used], pairs.data[used]

@@ -91,7 +91,11 @@ def step_time(
     ]
     busy = {
         kind: sum(
-            (n * held[event] for event, n in counts.items() if TIMED[event] == kind and event in held),
+            (
+                n * held[event]
+                for event, n in counts.items()
+                if TIMED[event] == kind and event in held
+            ),
             start=np.zeros_like(next(iter(counts.values())), dtype=np.float64),
         )
         for kind in ("neurons", "messages")
@@ -103,7 +107,9 @@ def step_time(
         unknown.append("barrier")
     neurons, messages = busy["neurons"], busy["messages"]
     both: Array = neurons + messages
-    overlapped = np.maximum(np.maximum(neurons, messages).max(axis=1), way).mean() + (barrier[0] or 0)
+    overlapped = np.maximum(np.maximum(neurons, messages).max(axis=1), way).mean() + (
+        barrier[0] or 0
+    )
     serial = None
     if not unknown:
         serial = float(both.max(axis=1).mean()) + way + (barrier[1] or 0)
