@@ -1,13 +1,14 @@
 """Compiled loops that exchange the seats of cores to shorten their ways.
 
-A grid of slots has ``capacity`` seats a slot: seat = (row * columns + column) * capacity + k. A slot
-is a tile, or a chip. ``seat[i]`` is where core i sits; ``who[seat]`` is its core, -1 for an empty
-seat, -2 for one that is not there. The weight of a way is the difference of the positions ``px`` of
-its columns and ``py`` of its rows. ``start``, ``other`` and ``weight`` are the symmetric traffic in
+A grid of slots, tiles or chips, has ``capacity`` seats a slot, numbered (row * columns + column) *
+capacity + k. ``seat[i]`` is where core i sits; ``who[seat]`` is its core, -1 for an empty seat, -2
+for one that is not there. The weight of a way is the difference of the positions ``px`` of its
+columns and ``py`` of its rows. ``start``, ``other`` and ``weight`` are the symmetric traffic in
 csr form, without a diagonal.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -20,18 +21,26 @@ _SHIFT = np.uint64(33)
 
 
 @compiled
-def _next(state: Array) -> int:
+def draw(state: Array) -> Any:
     """Return 31 random bits: a linear congruence modulo 2^64 (Knuth's MMIX), its upper half."""
     state[0] = state[0] * _A + _B
     return np.int64(state[0] >> _SHIFT)
 
 
 @compiled
+def seeded(seed: int) -> Array:
+    """Return the state that ``draw`` starts from."""
+    state = np.empty(1, dtype=np.uint64)
+    state[0] = np.uint64(seed) * _A + _B
+    return state
+
+
+@compiled
 def _change(
     core: int,
-    partner: int,
+    partner: Any,
     place: tuple[float, float],
-    goal: tuple[float, float],
+    goal: Any,
     start: Array,
     other: Array,
     weight: Array,
@@ -55,9 +64,9 @@ def _change(
 @compiled
 def _exchange_cost(
     core: int,
-    partner: int,
+    partner: Any,
     place: tuple[float, float],
-    goal: tuple[float, float],
+    goal: Any,
     start: Array,
     other: Array,
     weight: Array,
@@ -71,7 +80,7 @@ def _exchange_cost(
 
 
 @compiled
-def _exchange(core: int, goal: int, seat: Array, who: Array, at: Array) -> None:
+def exchange(core: int, goal: Any, seat: Array, who: Array, at: Array) -> None:
     """Let a core and whoever is at its goal exchange seats."""
     partner, old = who[goal], seat[core]
     who[old], who[goal] = partner, core
@@ -113,8 +122,7 @@ def anneal(
     """
     n, columns, rows = seat.size, px.size, py.size
     at = positions(seat, px, py, capacity)
-    state = np.empty(1, dtype=np.uint64)
-    state[0] = np.uint64(seed) * _A + _B
+    state = seeded(seed)
     sample = min(moves // 10, 1000)
     seen, size = 0, 0.0
     hot, temperature = 0.0, 0.0
@@ -124,19 +132,19 @@ def anneal(
             hot = heat * size / max(seen, 1)
         if move >= sample and move % 64 == 0:
             temperature = hot * math.exp(-6.9 * done)
-        core = _next(state) % n
+        core = draw(state) % n
         links = start[core + 1] - start[core]
         reach = 1
         slot = seat[core] // capacity
-        if links > 0 and _next(state) & 1:
-            slot = seat[other[start[core] + _next(state) % links]] // capacity
+        if links > 0 and draw(state) & 1:
+            slot = seat[other[start[core] + draw(state) % links]] // capacity
         else:
             reach = 1 + int((1.0 - done) * max(columns, rows))
-        x = slot % columns + _next(state) % (2 * reach + 1) - reach
-        y = slot // columns + _next(state) % (2 * reach + 1) - reach
+        x = slot % columns + draw(state) % (2 * reach + 1) - reach
+        y = slot // columns + draw(state) % (2 * reach + 1) - reach
         if x < 0 or x >= columns or y < 0 or y >= rows:
             continue
-        goal = (y * columns + x) * capacity + _next(state) % capacity
+        goal = (y * columns + x) * capacity + draw(state) % capacity
         partner = who[goal]
         if partner == -2 or goal // capacity == seat[core] // capacity:
             continue
@@ -146,9 +154,9 @@ def anneal(
             size += abs(change)
             seen += 1
         if change <= 0.0 or (
-            temperature > 0.0 and math.exp(-change / temperature) * 2147483648.0 > _next(state)
+            temperature > 0.0 and math.exp(-change / temperature) * 2147483648.0 > draw(state)
         ):
-            _exchange(core, goal, seat, who, at)
+            exchange(core, goal, seat, who, at)
             at[core, 0], at[core, 1] = px[x], py[y]
 
 
@@ -191,8 +199,8 @@ def descend(
         for core in range(seat.size):
             if start[core] == start[core + 1]:
                 continue
-            x = np.searchsorted(px, _median(core, start, other, weight, at, 0))
-            y = np.searchsorted(py, _median(core, start, other, weight, at, 1))
+            x: Any = np.searchsorted(px, _median(core, start, other, weight, at, 0))
+            y: Any = np.searchsorted(py, _median(core, start, other, weight, at, 1))
             place = (at[core, 0], at[core, 1])
             best, best_goal = -EPSILON * weight[start[core] : start[core + 1]].sum(), -1
             for row in range(max(0, y - reach), min(rows, y + reach + 1)):
@@ -211,7 +219,7 @@ def descend(
                         if change < best:
                             best, best_goal = change, goal
             if best_goal >= 0:
-                _exchange(core, best_goal, seat, who, at)
+                exchange(core, best_goal, seat, who, at)
                 slot = best_goal // capacity
                 at[core, 0], at[core, 1] = px[slot % columns], py[slot // columns]
                 gained = True

@@ -177,7 +177,7 @@ def _links(axes: Any, ways: Routes, mesh: Mesh, points: float) -> Any:
     load = ways.load[direction, row, column].astype(np.float64)
     order = np.argsort(load, kind="stable")  # the busiest on top
     direction, row, column, load = direction[order], row[order], column[order], load[order]
-    ends = []
+    ends: list[Array] = []
     step = np.array([STEPS[k] for k in range(4)])[direction]
     for along in (0, 1):
         x, y = column + along * step[:, 0], row + along * step[:, 1]

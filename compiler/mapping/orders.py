@@ -20,9 +20,11 @@ def spectral_order(traffic: Any) -> tuple[Array, Array]:
     Args:
         traffic: Symmetric csr (cores, cores) without a diagonal, messages per step.
     """
-    parts, label = csgraph.connected_components(traffic, directed=False)
+    found = csgraph.connected_components(traffic, directed=False)
+    parts: int = found[0]
+    label: Array = found[1]
     members = np.argsort(label, kind="stable")
-    cuts = np.searchsorted(label[members], np.arange(1, parts))
+    cuts: Array = np.searchsorted(label[members], np.arange(1, parts))
     pieces = [_by_eigenvectors(traffic, part) for part in np.split(members, cuts)]
     along, across = (np.concatenate(axis).astype(np.int64) for axis in zip(*pieces, strict=True))
     return along, across

@@ -15,6 +15,7 @@ import numpy as np
 
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.mapping.anneal import anneal, descend
+from spikec.compiler.mapping.congestion import relieved
 from spikec.compiler.mapping.mesh import Mesh
 from spikec.compiler.mapping.orders import breadth_order, hilbert_order, spectral_order
 from spikec.compiler.types import Array
@@ -47,23 +48,30 @@ class _Grid:
     there: Array
 
 
-def place(traffic: Any, mesh: Mesh, seed: int = 0) -> Array:
+def place(traffic: Any, mesh: Mesh, seed: int = 0, congestion: float = 0.0) -> Array:
     """Return a place for every core; the same for the same arguments.
 
     Args:
         traffic: csr (cores, cores), messages per step from core to core.
         mesh: With enough chips; the first ones are used.
         seed: Of the annealing.
+        congestion: Weight of a message over the busiest link, in the unit of the mesh's weights;
+            with 0 it is left out.
 
     Returns:
         Chip, column and row of the tile, and number within the tile, (cores, 4) int32.
 
     Raises:
-        SpikecError: SPK1754 when the cores are too many, SPK1755 and SPK1756 on the traffic.
+        SpikecError: SPK1754 when the cores are too many, SPK1755 and SPK1756 on the traffic,
+            SPK1762 on the weight.
     """
     both = _symmetric(traffic)
     cores = both.shape[0]
     mesh = _fitting(cores, mesh)
+    if not 0 <= congestion < np.inf:
+        raise SpikecError(
+            "SPK1762", "placement", f"congestion is {congestion}", "Give a finite weight from 0"
+        )
     if not both.nnz:
         return sequential(cores, mesh)
     along, across = spectral_order(both)
@@ -72,7 +80,13 @@ def place(traffic: Any, mesh: Mesh, seed: int = 0) -> Array:
     found.sort(key=lambda p: way_weight(both, p, mesh))
     starts = found if cores <= FEW else found[:1]
     found += [_refined(both, start, mesh, seed) for start in starts]
-    return min(found, key=lambda p: way_weight(both, p, mesh))
+    best = min(found, key=lambda p: way_weight(both, p, mesh))
+    if not congestion:
+        return best
+    grid = _tiles(mesh, mesh.holding(cores).chips)
+    x, y = mesh.plane(best)
+    tiles = relieved(traffic, y * grid.px.size + x, grid.there, mesh, congestion, seed)
+    return _places(tiles, mesh)
 
 
 def sequential(cores: int, mesh: Mesh) -> Array:
@@ -161,14 +175,12 @@ def _spread(along: Array, across: Array, mesh: Mesh) -> Array:
     there = grid.there.reshape(grid.py.size, grid.px.size)
     # Spare seats are left evenly in all columns.
     room = np.cumsum(there.sum(axis=0)) * grid.capacity
-    ends = room * cores // room[-1]
+    ends = np.concatenate(([0], room * cores // room[-1]))
     rank = np.empty_like(across)
     rank[across] = np.arange(cores)
     slots = np.empty(cores, dtype=np.int64)
-    for column, (first, last) in enumerate(
-        zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)
-    ):
-        held = along[first:last]
+    for column in range(grid.px.size):
+        held = along[ends[column] : ends[column + 1]]
         rows = np.flatnonzero(there[:, column])
         turn = np.arange(held.size) * rows.size // max(held.size, 1)
         slots[held[np.argsort(rank[held])]] = rows[turn] * grid.px.size + column

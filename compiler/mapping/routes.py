@@ -89,8 +89,15 @@ def routes(traffic: Any, places: Array, mesh: Mesh) -> Routes:
     load = np.zeros(shape(mesh), dtype=np.result_type(amount.dtype, np.int64))
     carry(x[source], y[source], x[target], y[target], amount, load)
     ways = np.unique(np.column_stack((hops_x, hops_y, crossings)), axis=0)
-    sums = (float(amount @ n) for n in (hops_x, hops_y, crossings))
-    return Routes(float(amount.sum()), *sums, ways, load, crossing_links(mesh))
+    return Routes(
+        messages=float(amount.sum()),
+        hops_x=float(amount @ hops_x),
+        hops_y=float(amount @ hops_y),
+        crossings=float(amount @ crossings),
+        ways=ways,
+        load=load,
+        crosses=crossing_links(mesh),
+    )
 
 
 def distances(source: Array, target: Array, mesh: Mesh) -> tuple[Array, Array, Array]:
@@ -128,11 +135,17 @@ def crossing_links(mesh: Mesh) -> Array:
 def carry(x: Array, y: Array, to_x: Array, to_y: Array, amount: Array, load: Array) -> None:
     """Add amounts to every link on their ways; changes ``load``."""
     for m in range(amount.size):
-        for column in range(x[m], to_x[m]):
-            load[EAST, y[m], column] += amount[m]
-        for column in range(to_x[m], x[m]):
-            load[WEST, y[m], column + 1] += amount[m]
-        for row in range(y[m], to_y[m]):
-            load[NORTH, row, to_x[m]] += amount[m]
-        for row in range(to_y[m], y[m]):
-            load[SOUTH, row + 1, to_x[m]] += amount[m]
+        carry_one(x[m], y[m], to_x[m], to_y[m], amount[m], load)
+
+
+@compiled
+def carry_one(x: Any, y: Any, to_x: Any, to_y: Any, amount: Any, load: Array) -> None:
+    """Add an amount to every link on its way; changes ``load``."""
+    for column in range(x, to_x):
+        load[EAST, y, column] += amount
+    for column in range(to_x, x):
+        load[WEST, y, column + 1] += amount
+    for row in range(y, to_y):
+        load[NORTH, row, to_x] += amount
+    for row in range(to_y, y):
+        load[SOUTH, row + 1, to_x] += amount

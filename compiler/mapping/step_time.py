@@ -45,8 +45,8 @@ class StepTime:
     Attributes:
         overlapped: Neurons, messages and ways at the same time.
         serial: One after the other, or None where a time is unknown.
-        parts: Mean time of the busiest core with its neurons, and of the busiest one with its
-            messages; the longest way; the shorter barrier. None where nothing is known.
+        parts: What is known of it: the busiest core with its neurons, the busiest one with its
+            messages, the longest way, the shorter barrier.
         slowest: Core that is busy longest in most steps.
         bottleneck: The longest part of what is known.
         unknown: What happens and has no time.
@@ -54,7 +54,7 @@ class StepTime:
 
     overlapped: float
     serial: float | None
-    parts: Mapping[Part, float | None]
+    parts: Mapping[Part, float]
     slowest: int
     bottleneck: Part
     unknown: tuple[str, ...]
@@ -84,50 +84,45 @@ def step_time(
     """
     counts = _counts(work)
     held = {t.event: t.seconds for t in times if t.event != "barrier"}
-    unknown = [
-        event
-        for event, n in counts.items()
-        if event in _NEEDED and n.any() and not set(_NEEDED[event]) & set(held)
-    ]
-    busy = {
-        kind: sum(
-            (
-                n * held[event]
-                for event, n in counts.items()
-                if TIMED[event] == kind and event in held
-            ),
-            start=np.zeros_like(next(iter(counts.values())), dtype=np.float64),
-        )
-        for kind in ("neurons", "messages")
-    }
-    way, lacking = _longest_way(ways, held)
-    unknown += lacking
-    barrier = _barrier(tiles, times)
-    if None in barrier:
-        unknown.append("barrier")
-    neurons, messages = busy["neurons"], busy["messages"]
+    neurons, messages = (_busy(counts, held, kind) for kind in ("neurons", "messages"))
+    way, unknown = _longest_way(ways, held)
+    short, long = _barrier(tiles, times)
+    unknown = [*_untimed(counts, held), *unknown, *["barrier"] * (short is None or long is None)]
     both: Array = neurons + messages
-    overlapped = np.maximum(np.maximum(neurons, messages).max(axis=1), way).mean() + (
-        barrier[0] or 0
-    )
-    serial = None
-    if not unknown:
-        serial = float(both.max(axis=1).mean()) + way + (barrier[1] or 0)
-    parts: dict[Part, float | None] = {
+    longest: Array = np.maximum(neurons, messages).max(axis=1)
+    serial = float(both.max(axis=1).mean()) + way + (long or 0.0)
+    parts: dict[Part, float] = {
         "neurons": float(neurons.max(axis=1).mean()),
         "messages": float(messages.max(axis=1).mean()),
         "hops": way,
-        "barrier": barrier[0],
+        "barrier": short or 0.0,
     }
-    times_slowest = np.bincount(both.argmax(axis=1), minlength=both.shape[1])
     return StepTime(
-        float(overlapped),
-        serial,
-        parts,
-        int(times_slowest.argmax()),
-        max(parts, key=lambda p: parts[p] or 0.0),
-        tuple(unknown),
+        overlapped=float(np.maximum(longest, way).mean()) + parts["barrier"],
+        serial=None if unknown else serial,
+        parts=parts,
+        slowest=int(np.bincount(both.argmax(axis=1)).argmax()),
+        bottleneck=max(parts, key=lambda part: parts[part]),
+        unknown=tuple(unknown),
     )
+
+
+def _busy(counts: Mapping[str, Array], held: Mapping[str, float], kind: str) -> Array:
+    """Return how long every core is busy with its neurons, or its messages, (steps, cores)."""
+    made = np.zeros(next(iter(counts.values())).shape)
+    for event, n in counts.items():
+        if TIMED[event] == kind and event in held:
+            made += n * held[event]
+    return made
+
+
+def _untimed(counts: Mapping[str, Array], held: Mapping[str, float]) -> list[str]:
+    """Return the events that happen and have no time."""
+    return [
+        event
+        for event, ways in _NEEDED.items()
+        if event in counts and counts[event].any() and not set(ways) & set(held)
+    ]
 
 
 _NEEDED: Mapping[str, tuple[str, ...]] = {
