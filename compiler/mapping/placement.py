@@ -22,7 +22,7 @@ from spikec.compiler.types import Array
 from spikec.compiler.untyped import sparse as sp
 
 # Exchanges that are tried per core and start, at least and at most.
-MOVES, LEAST_MOVES, MOST_MOVES = 4000, 400_000, 25_000_000
+MOVES, LEAST_MOVES, MOST_MOVES = 4000, 200_000, 25_000_000
 HEAT = 0.2
 # Cores, up to which every start is refined, and every exchange looked at.
 FEW = 600
