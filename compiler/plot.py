@@ -63,9 +63,10 @@ def picture_format(path: str | Path) -> str:
 
 
 def save(figure: Any, path: str | Path, form: str) -> None:
-    """Write a figure; the same one gives the same bytes, since no date is kept."""
+    """Write a figure; the same one gives the same bytes: no date is kept, no name is random."""
     metadata = {"png": None, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[form]
-    with whole_file(Path(path)) as temporary:
+    names = matplotlib_part("style").context({"svg.hashsalt": "spikec"})
+    with whole_file(Path(path)) as temporary, names:
         figure.savefig(temporary, format=form, dpi=150, metadata=metadata)
 
 

@@ -323,7 +323,7 @@ def _one_of(where: str, value: str, what: str, allowed: tuple[str, ...]) -> None
 
 def _price(where: str, row: Any) -> Price:
     names = tuple(f.name for f in fields(Price))
-    data = _table(where, row, names)
+    data = _table(where, "price", row, names)
     texts: dict[str, Any] = {n: _typed(where, data, n, str) for n in names[:7]}
     numbers: dict[str, Any] = {n: _number(where, data, n) for n in names[7:]}
     price = Price(**texts, **numbers)
@@ -331,12 +331,10 @@ def _price(where: str, row: Any) -> Price:
     return price
 
 
-def _table(where: str, row: Any, names: tuple[str, ...]) -> dict[str, Any]:
+def _table(where: str, kind: str, row: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """Return a row with fields of these names."""
     if not isinstance(row, dict):
-        raise SpikecError(
-            "SPK1116", where, "it is not a table", "Write [[price]], or [[time]], and its fields"
-        )
+        raise SpikecError("SPK1116", where, "it is not a table", f"Write [[{kind}]] and its fields")
     data: dict[str, Any] = {str(k): v for k, v in row.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     _known(where, data, names)
     return data
@@ -344,7 +342,7 @@ def _table(where: str, row: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _duration(where: str, row: Any) -> Duration:
     names = tuple(f.name for f in fields(Duration))
-    data = _table(where, row, names)
+    data = _table(where, "time", row, names)
     texts: dict[str, Any] = {n: _typed(where, data, n, str) for n in names[:6]}
     value, tiles = _number(where, data, "value"), data.get("tiles")
     _one_of(where, texts["event"], "an event that takes time", tuple(TIMED))
