@@ -147,7 +147,7 @@ class Counter:
         self, population: Population, sent: Mapping[str, Array], trace: Trace, sample: int
     ) -> Array:
         """Return which neurons are updated in which step of a sample, (steps, size)."""
-        active = sent[population.name][sample] != 0
+        active: Array = sent[population.name][sample] != 0
         for name in population.model().states:
             held = trace.state[population.name][name][sample].reshape(active.shape)
             active[1:] |= held[:-1] != 0

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from sizes import size
 
 import spikec
+from sizes import size
 from spikec.compiler.fan_out import _entries
 from spikec.compiler.mapping.reach import reach
 from spikec.compiler.synapses import Synapse
@@ -55,9 +55,9 @@ def slow(projection: spikec.Projection, seats: Array, cores: int) -> Array:
     else:
         source, target, _ = _entries(synapse.plain())
         pairs = list(zip(source.tolist(), target.tolist(), strict=True))
-    for source, target in pairs:
-        if seats[target] >= 0:
-            counts[source, seats[target]] += 1
+    for start, end in pairs:
+        if seats[end] >= 0:
+            counts[start, seats[end]] += 1
     return counts
 
 
