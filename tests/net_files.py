@@ -1,6 +1,7 @@
 """Writes lava-dl .net files as slayer lays them out, without lava-dl, and draws random networks."""
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ class _Draw:
         before = tuple(int(n) for n in made[-1]["shape"])
         if kind == 5:
             made.append(self.pool(before))
-        made.append({"type": "flatten", "shape": [int(np.prod(made[-1]["shape"])), 1, 1]})
+        made.append({"type": "flatten", "shape": [prod(int(n) for n in made[-1]["shape"]), 1, 1]})
         made.append(self.dense(made[-1]["shape"][0]))
         return made
 

@@ -27,33 +27,37 @@ from spikec.compiler.types import Array
 from spikec.compiler.untyped import h5py
 
 NET_SUFFIX = ".net"
-LAYER = tuple(
-    ["shape", "weight", "weight_rec", "bias", "delay", "stride", "padding", "dilation", "groups"]
+LAYER = (
+    "shape",
+    "weight",
+    "weight_rec",
+    "bias",
+    "delay",
+    "stride",
+    "padding",
+    "dilation",
+    "groups",
 )
-NEURON = tuple(
-    [
-        "iDecay",
-        "vDecay",
-        "vThMant",
-        "refDelay",
-        "wgtExp",
-        "weight_exp",
-        "gradedSpike",
-        "messageBits",
-    ]
+NEURON = (
+    "iDecay",
+    "vDecay",
+    "vThMant",
+    "refDelay",
+    "wgtExp",
+    "weight_exp",
+    "gradedSpike",
+    "messageBits",
 )
 # What the numbers above say too, and what only training uses.
-NOT_NEEDED = tuple(
-    [
-        "inFeatures",
-        "outFeatures",
-        "inChannels",
-        "outChannels",
-        "kernelSize",
-        "neuron.theta",
-        "neuron.tauRho",
-        "neuron.scaleRho",
-    ]
+NOT_NEEDED = (
+    "inFeatures",
+    "outFeatures",
+    "inChannels",
+    "outChannels",
+    "kernelSize",
+    "neuron.theta",
+    "neuron.tauRho",
+    "neuron.scaleRho",
 )
 
 
