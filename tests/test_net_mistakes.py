@@ -75,13 +75,13 @@ MISTAKES: dict[str, tuple[list[Record], str]] = {
     "nothing": ([], "n: it has no layer of neurons behind its input. Add one. [SPK1706]"),
     "refractory": (
         [FC | neuron(refDelay=4)],
-        "layer.0 dense: refDelay is 4: refractory periods and graded spikes are not in "
-        "lava-dl's CUBA network either. Train with refDelay 1. [SPK1708]",
+        "layer.0 dense: refDelay is 4, and even netx leaves refractory periods and graded "
+        "spikes out. Train with refDelay 1. [SPK1708]",
     ),
     "graded": (
         [FC | neuron(gradedSpike=True)],
-        "layer.0 dense: gradedSpike is 1: refractory periods and graded spikes are not in "
-        "lava-dl's CUBA network either. Train with gradedSpike 0. [SPK1708]",
+        "layer.0 dense: gradedSpike is 1, and even netx leaves refractory periods and graded "
+        "spikes out. Train with gradedSpike 0. [SPK1708]",
     ),
     "fraction": (
         [dense([[0.5, 1]])],
@@ -152,6 +152,29 @@ MISTAKES: dict[str, tuple[list[Record], str]] = {
     "no decay": (
         [without(FC, "neuron/vDecay")],
         "layer.0.neuron.vDecay: is missing. Write the file again. [SPK1003]",
+    ),
+    "exponents": (
+        [FC | neuron(wgtExp=[1, 2])],
+        "layer.0.neuron.wgtExp: 2 numbers are neither 1 nor one for each of 1 channels. Write the "
+        "file again. [SPK1710]",
+    ),
+    "two groups": (
+        [IMAGE, CONV | {"groups": [1, 2]}],
+        "layer.1 conv: groups has the numbers 1 and 2. Correct the file: they do not fit. "
+        "[SPK1716]",
+    ),
+    "delays of very many synapses": (
+        [
+            {"type": "input", "shape": [1, 2000, 2000]},
+            image("conv", (2, 2000, 2000), np.ones((2, 1, 3, 3)), delay=3.0, **SAME),
+        ],
+        "layer.1 conv: 72000000 neurons, or synapses with delays, are more than 33554432. Split "
+        "the layer, or leave out its delays. [SPK1727]",
+    ),
+    "neurons of the input": (
+        [{"type": "input", "shape": [3]} | neuron(type="ALIF"), FC],
+        "layer.0 input: it has neurons of type ALIF, and a core of Loihi is compiled with CUBA-LIF "
+        "alone. Use neurons of type CUBA or LOIHI. [SPK1707]",
     ),
     "kernel": (
         [IMAGE, CONV | {"weight": np.ones((3, 3, 3, 3))}],

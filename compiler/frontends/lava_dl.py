@@ -15,7 +15,7 @@ import numpy as np
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.frontends.lava_dl_file import read_net
 from spikec.compiler.frontends.lava_dl_layers import Layer
-from spikec.compiler.frontends.lava_dl_neurons import cuba_lif
+from spikec.compiler.frontends.lava_dl_neurons import check_neuron, cuba_lif
 from spikec.compiler.frontends.nir_raw import RawNode
 from spikec.compiler.ir import Graph, Input, Output, Population, Projection
 from spikec.compiler.loihi_grid import FORMATS
@@ -96,8 +96,7 @@ class _Chain:
         if "shape" in raw.fields:
             self.input = Input("input", raw.integers("shape"), Bool())
         if "neuron.type" in raw.fields:
-            shape = self._shape(raw)
-            cuba_lif(raw, prod(shape), shape[0])
+            check_neuron(raw)
             text = (
                 "its neurons turn numbers into spikes on the host (weight "
                 f"{_shown(raw, 'weight')}, bias {_shown(raw, 'bias')}): give the spikes they send"

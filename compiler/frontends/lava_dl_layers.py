@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from spikec.compiler.errors import Finding, SpikecError
-from spikec.compiler.frontends.lava_dl_neurons import whole
+from spikec.compiler.frontends.lava_dl_neurons import spread, whole
 from spikec.compiler.frontends.nir_raw import RawNode, missing
 from spikec.compiler.loihi_grid import mantissas
 from spikec.compiler.synapses import Conv2d, Dense, Pair, Shape, Sparse, Synapse
@@ -23,6 +23,7 @@ WEIGHTS = (-256, 255)
 MOST_DELAY = 62
 EXPONENTS = (-7, 7)
 DOUBLED = (-128, 127)
+MOST_LISTED = 1 << 25  # neurons, or synapses of an image that are listed one by one
 
 
 class Layer:
@@ -42,7 +43,7 @@ class Layer:
             flat: Whether a flatten layer stands before it.
 
         Raises:
-            SpikecError: SPK1711 to SPK1717.
+            SpikecError: SPK1711 to SPK1717, SPK1727.
         """
         self.raw, self.findings = raw, list[Finding]()
         self.where = f"{raw.name} {raw.type}"
@@ -53,6 +54,7 @@ class Layer:
             self.main = made = self._image(in_shape, flat)
             self.out_shape = made.out_shape
         self._check_shape()
+        self._check_size()
 
     def synapses(self, source: str, here: str) -> Iterator[tuple[str, Synapse, Array | None]]:
         """Give source, synapse and delays beyond the hop of every projection onto the layer."""
@@ -85,7 +87,7 @@ class Layer:
         """Return the weights on the grid of a core."""
         exponent = 0
         if "neuron.wgtExp" in self.raw.fields:
-            exponent = int(whole(self.raw, "neuron.wgtExp", EXPONENTS).flat[0])
+            exponent = int(spread(self.raw, "neuron.wgtExp", 1, 1, EXPONENTS))
         mixed = bool(np.any(weight < 0)) and bool(np.any((weight > 0) | (weight < -255)))
         low, high = DOUBLED
         small = low <= weight.min() and weight.max() <= high
@@ -130,7 +132,9 @@ class Layer:
         if self.raw.type == "pool":
             return self._pool(image)
         weight = self._kernels()
-        groups = self._pair("groups", 1)[0]
+        groups, same = self._pair("groups", (1, 1))
+        if groups != same:
+            raise self._mismatch(f"groups has the numbers {groups} and {same}")
         return self._conv2d(image, self._tensor(weight), None, *self._geometry((1, 1)), groups)
 
     def _kernels(self) -> Array:
@@ -184,10 +188,8 @@ class Layer:
             self._pair("dilation", (1, 1)),
         )
 
-    def _pair(self, name: str, otherwise: Pair | int) -> Pair:
-        values: Shape = (otherwise,) if isinstance(otherwise, int) else otherwise
-        if name in self.raw.fields:
-            values = self.raw.integers(name)
+    def _pair(self, name: str, otherwise: Pair) -> Pair:
+        values: Shape = self.raw.integers(name) if name in self.raw.fields else otherwise
         if len(values) == 1:
             values = (values[0], values[0])
         if len(values) != 2:
@@ -245,6 +247,23 @@ class Layer:
                 self.where,
                 f"its shape is {stated}, its weights and geometry give {self.out_shape}",
                 "Write the file again",
+            )
+
+    def _check_size(self) -> None:
+        """Refuse what a few numbers describe and no memory holds.
+
+        Raises:
+            SpikecError: SPK1727.
+        """
+        count = self.main.out_size
+        if "delay" in self.raw.fields and isinstance(self.main, Conv2d):
+            count *= prod(self.main.weight.shape[1:])
+        if count > MOST_LISTED:
+            raise SpikecError(
+                "SPK1727",
+                self.where,
+                f"{count} neurons, or synapses with delays, are more than {MOST_LISTED}",
+                "Split the layer, or leave out its delays",
             )
 
     def _mismatch(self, problem: str) -> SpikecError:

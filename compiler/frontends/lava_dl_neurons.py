@@ -22,17 +22,11 @@ TYPES = ("CUBA", "LOIHI")
 PLAIN = {"iDecay": 0, "vDecay": DECAY, "vThMant": 1 << 17}
 
 
-def cuba_lif(raw: RawNode, size: int, channels: int) -> CubaLIF:
-    """Return the neurons of a layer.
-
-    Args:
-        raw: The layer.
-        size: Number of neurons.
-        channels: Number of channels, each of which may have parameters of its own; the neurons are
-            ordered by channel.
+def check_neuron(raw: RawNode) -> None:
+    """Refuse neurons that are not CUBA-LIF.
 
     Raises:
-        SpikecError: SPK1707 to SPK1709.
+        SpikecError: SPK1707 on another type, SPK1708 on what netx leaves out.
     """
     kind = raw.fields.get("neuron.type", "CUBA")
     if kind not in TYPES:
@@ -49,10 +43,25 @@ def cuba_lif(raw: RawNode, size: int, channels: int) -> CubaLIF:
             raise SpikecError(
                 "SPK1708",
                 f"{raw.name} {raw.type}",
-                f"{name} is {np.max(values):g}: refractory periods and graded spikes are not in "
-                "lava-dl's CUBA network either",
+                f"{name} is {np.max(values):g}, and even netx leaves refractory periods and graded "
+                "spikes out",
                 f"Train with {name} {usual}",
             )
+
+
+def cuba_lif(raw: RawNode, size: int, channels: int) -> CubaLIF:
+    """Return the neurons of a layer.
+
+    Args:
+        raw: The layer.
+        size: Number of neurons.
+        channels: Number of channels, each of which may have parameters of its own; the neurons are
+            ordered by channel.
+
+    Raises:
+        SpikecError: SPK1707 to SPK1710.
+    """
+    check_neuron(raw)
 
     def each(name: str, most: int) -> Array:
         if "neuron.type" not in raw.fields:
@@ -62,7 +71,7 @@ def cuba_lif(raw: RawNode, size: int, channels: int) -> CubaLIF:
         return spread(raw, f"neuron.{name}", size, channels, (0, most))
 
     bias = np.zeros((), dtype=np.int64)
-    if "bias" in raw.fields and raw.type != "input":
+    if "bias" in raw.fields:
         bias = spread(raw, "bias", size, channels, (-MOST_BIAS, MOST_BIAS))
     fixed = fixed_parameters()
     return CubaLIF(
