@@ -229,6 +229,8 @@ def _quantization(program: Program) -> list[Block]:
         columns, report = ("exponent", "weight_bits"), program.reports.get("quantize_loihi")
     if not report:
         return []
+    if "unchanged" in report:
+        return [f"quantize_loihi  left the program as it is: {report['unchanged']}"]
     agreement: Mapping[str, Mapping[str, Any]] = report.get("agreement", {})
     header = ("population", *(c.replace("_", " ") for c in columns))
     measured = ("SQNR dB", "spikes float", "integer", "agreement", "saturations")

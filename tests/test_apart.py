@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import net_files
 from nir_files import chain, lif, write
 from spikec.compiler import apart
 from spikec.compiler.apart import Result, run_apart
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.frontends import nir_file
+from spikec.compiler.frontends import hdf5_file
+from spikec.compiler.frontends.lava_dl_file import read_net
 from spikec.compiler.frontends.nir_file import read_nir
 
 SECONDS, MEMORY = 2, 256 << 20
@@ -134,16 +136,20 @@ def test_a_half_sent_result_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_library_reads_no_file_in_this_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash of HDF5 on a NIR file is an error of that file."""
+    """A crash of HDF5 on a NIR or lava-dl file is an error of that file."""
     path = write(tmp_path / "net.nir", chain([1], [1], n=lif()))
+    other = net_files.write(tmp_path / "net.net", net_files.random_net(0))
     read_nir(path)
+    read_net(other)
 
     def crashing(*_: Any) -> None:
         crash()
 
-    monkeypatch.setattr(nir_file, "TextReader", crashing)
+    monkeypatch.setattr(hdf5_file, "TextReader", crashing)
     with pytest.raises(SpikecError, match=r"net.nir: reading it was ended by signal 11.*SPK1060"):
         read_nir(path)
+    with pytest.raises(SpikecError, match=r"net.net: reading it was ended by signal 11.*SPK1060"):
+        read_net(other)
 
 
 def test_no_process_is_left() -> None:

@@ -334,8 +334,8 @@ def test_what_a_module_prints_is_no_data(terminal: Terminal) -> None:
 # ---------------------------------------------------------------- mistakes
 
 MODELS = (
-    "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a torch module, a spikec Graph, "
-    "or a bundled model"
+    "Give a .nir, .onnx or .net file, module:attribute, a nir.NIRGraph, a torch module, a spikec "
+    "Graph, or a bundled model"
 )
 
 MISTAKES = {

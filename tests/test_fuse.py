@@ -1,5 +1,6 @@
 """Fusing relays changes no spike, and removes what it can."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import given
 import spikec
 from networks import Style, graphs, spikes_for
 from sizes import examples
+from spikec.compiler.text import print_program
 from spikec.compiler.types import Tensor
 
 
@@ -73,10 +75,9 @@ def test_pooling_and_scaling_disappear(first: spikec.Pool2d, kind: str) -> None:
     same(plain, fused, spikes_for(graph, 4, 12, 1))
 
 
-def test_what_is_not_exact_stays() -> None:
-    """Dense after dense, overlapping windows, and a tapped relay are left alone."""
+def dense_after_dense() -> spikec.Graph:
     one = Tensor.floats(np.eye(3) * 0.3)
-    graph = spikec.Graph(
+    return spikec.Graph(
         "g",
         (
             spikec.Input("x", (3,)),
@@ -89,7 +90,11 @@ def test_what_is_not_exact_stays() -> None:
             spikec.Projection("r", "n", spikec.Dense(one)),
         ),
     )
-    fused = spikec.compile(graph, pipeline="fuse")
+
+
+def test_what_is_not_exact_stays() -> None:
+    """Dense after dense, overlapping windows, and a tapped relay are left alone."""
+    fused = spikec.compile(dense_after_dense(), pipeline="fuse")
     assert [p.name for p in fused.graph.populations] == ["r", "n"]
 
 
@@ -108,9 +113,14 @@ def test_the_cnn_needs_no_relays(data: Path) -> None:
 
 
 def test_fuse_refuses_integers() -> None:
-    """Rounded weights are not multiplied again."""
+    """Rounded weights are not multiplied again; where there is no relay, nothing would be."""
     with pytest.raises(spikec.SpikecError) as error:
-        spikec.compile(spikec.load("digits"), pipeline="discretize,quantize,fuse")
+        spikec.compile(dense_after_dense(), pipeline="quantize,fuse")
     assert str(error.value) == (
         "fuse: program: its weights are rounded already. Fuse before quantize. [SPK0672]"
     )
+    digits = spikec.load("digits")
+    plain, fused = (
+        spikec.compile(digits, pipeline=f"discretize,quantize{p}") for p in ("", ",fuse")
+    )
+    assert print_program(replace(fused, passes="")) == print_program(replace(plain, passes=""))

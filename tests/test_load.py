@@ -14,8 +14,8 @@ from spikec.compiler.semantics import Semantics
 from spikec.compiler.untyped import nir
 
 ACCEPTED = (
-    "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a torch module, a spikec Graph, "
-    "or a bundled model"
+    "Give a .nir, .onnx or .net file, module:attribute, a nir.NIRGraph, a torch module, a spikec "
+    "Graph, or a bundled model"
 )
 MODULE = """
 import nir, numpy, pathlib, spikec

@@ -10,7 +10,7 @@ import pytest
 
 from nir_files import Spec, affine, chain, ends, lif, linear, network, node, write, write_group
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.frontends import hdf5_text, nir_file
+from spikec.compiler.frontends import hdf5_file, hdf5_text, nir_file
 from spikec.compiler.frontends.nir import load_nir
 from spikec.compiler.ir import Graph
 from spikec.compiler.semantics import Semantics
@@ -254,7 +254,7 @@ def test_huge_chunk(edited: Any) -> None:
 
 def test_all_numbers_count(edited: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is for all numbers of a file together, read or declared."""
-    monkeypatch.setattr(nir_file, "MAX_BYTES", 12_000_000)
+    monkeypatch.setattr(hdf5_file, "MAX_BYTES", 12_000_000)
     zeros = np.zeros((1000, 1000))
 
     def two(file: Any) -> None:
@@ -269,7 +269,7 @@ def test_all_numbers_count(edited: Any, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_too_many_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of nodes is limited."""
-    monkeypatch.setattr(nir_file, "MAX_NODES", 5)
+    monkeypatch.setattr(hdf5_file, "MAX_NODES", 5)
     load(write(tmp_path / "net.nir", GOOD))
     more = chain([2], [3], a=lif(2), fc=affine(3, 2), n=lif(3))
     assert refuse(write(tmp_path / "net.nir", more)) == (

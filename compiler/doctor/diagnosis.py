@@ -7,6 +7,7 @@ from spikec.compiler.doctor.checks import NEURONS, Check, checks
 from spikec.compiler.doctor.exporters import Guess, guesses
 from spikec.compiler.doctor.readings import Choice, Feed, Reading, read_under
 from spikec.compiler.errors import Finding, SpikecError
+from spikec.compiler.frontends.lava_dl_file import NET_SUFFIX
 from spikec.compiler.frontends.nir import stated_semantics, stated_step
 from spikec.compiler.frontends.nir_file import SEMANTICS, read_nir
 from spikec.compiler.frontends.nir_network import flatten
@@ -62,7 +63,17 @@ def diagnose(
         feed: Gives the inputs that it is run on.
         semantics: What the user says it means: then nothing is ambiguous.
         dt: Step in seconds for conventions that have none; of the user's convention in any case.
+
+    Raises:
+        SpikecError: SPK1719 on a lava-dl file.
     """
+    if str(source).endswith(NET_SUFFIX):
+        raise SpikecError(
+            "SPK1719",
+            str(source),
+            "a lava-dl file leaves no convention open, so there is nothing to diagnose",
+            "Use spikec check",
+        )
     try:
         file = read_nir(source)
     except SpikecError as error:

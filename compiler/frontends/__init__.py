@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from spikec.compiler.errors import SpikecError
+from spikec.compiler.frontends.lava_dl import load_net
+from spikec.compiler.frontends.lava_dl_file import NET_SUFFIX
 from spikec.compiler.frontends.nir import load_nir
 from spikec.compiler.frontends.onnx_spiking import load_onnx
 from spikec.compiler.frontends.torch_file import SUFFIXES as TORCH_SUFFIXES
@@ -28,8 +30,8 @@ NIR_SUFFIXES = (".nir", ".h5", ".hdf5")
 LATER_SUFFIXES = (".safetensors", ".pb", ".tflite", ".keras")
 ONNX_SUFFIX = ".onnx"
 ACCEPTED = (
-    "Give a .nir or .onnx file, module:attribute, a nir.NIRGraph, a torch module, a spikec Graph, "
-    "or a bundled model"
+    "Give a .nir, .onnx or .net file, module:attribute, a nir.NIRGraph, a torch module, a spikec "
+    "Graph, or a bundled model"
 )
 
 _ATTRIBUTE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)")
@@ -44,10 +46,10 @@ def load(
     """Return the graph of a model.
 
     Args:
-        source: A NIR file, an ONNX file of a spiking network, a nir.NIRGraph, a torch module of
-            snnTorch or Norse neurons, or one and a sample as a tuple, the name of a bundled model,
-            ``module:attribute`` (a function without arguments is called), or a Graph, which is
-            returned as it is.
+        source: A NIR file, an ONNX file of a spiking network, a lava-dl ``.net`` file, a
+            nir.NIRGraph, a torch module of snnTorch or Norse neurons, or one and a sample as a
+            tuple, the name of a bundled model, ``module:attribute`` (a function without arguments
+            is called), or a Graph, which is returned as it is.
         dt: Step in seconds, for models in continuous time; a bundled model knows its own, and a
             file that ``to_nir`` has written states it.
         semantics: What the model leaves open, as a value or as text; if not given, what a file
@@ -156,7 +158,7 @@ def refuse_semantics(module: object, semantics: object) -> None:
 
 def _is_file_name(text: str) -> bool:
     """Return whether ``text`` names a file, there or not, rather than a model or a module."""
-    known = (*NIR_SUFFIXES, ONNX_SUFFIX, *TORCH_SUFFIXES, *LATER_SUFFIXES)
+    known = (*NIR_SUFFIXES, ONNX_SUFFIX, NET_SUFFIX, *TORCH_SUFFIXES, *LATER_SUFFIXES)
     return os.path.isfile(text) or text.endswith(known)
 
 
@@ -170,6 +172,8 @@ def _load_file(name: str, semantics: Semantics | None, dt: float | None) -> Grap
     path = Path(name)
     if path.suffix == ONNX_SUFFIX:
         return _load_onnx(path, semantics, dt)
+    if path.suffix == NET_SUFFIX:
+        return _load_net(path, semantics, dt)
     if path.suffix in TORCH_SUFFIXES:
         refuse_file(path)
     if path.suffix in LATER_SUFFIXES:
@@ -205,6 +209,18 @@ def refuse_onnx_semantics(path: str, semantics: object) -> None:
             "an ONNX file says itself what is computed, so semantics have no effect",
             "Leave out --semantics",
         )
+
+
+def _load_net(path: Path, semantics: Semantics | None, dt: float | None) -> Graph:
+    """Return a network that is in the integers of a core; ``dt`` says how long a step is."""
+    if semantics is not None:
+        raise SpikecError(
+            "SPK1718",
+            str(path),
+            "a lava-dl file means what netx runs on Lava, so semantics have no effect",
+            "Leave out --semantics",
+        )
+    return load_net(path, dt)
 
 
 # ---------------------------------------------------------------- module:attribute

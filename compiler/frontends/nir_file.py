@@ -5,21 +5,26 @@ NIRGraph has ``nodes`` and ``edges`` (n, 2) instead of fields. Sizes are known b
 read, and nothing outside the file is.
 """
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spikec.compiler.apart import Result, run_apart
+from spikec.compiler.apart import Result
 from spikec.compiler.errors import SpikecError, one_line
-from spikec.compiler.frontends.hdf5_text import TextReader
+from spikec.compiler.frontends.hdf5_file import (
+    Limits,
+    dataset_of,
+    member,
+    read_apart,
+    read_numbers,
+    read_text,
+    wrong_kind,
+)
 from spikec.compiler.frontends.nir_process import packed, unpacked
 from spikec.compiler.frontends.nir_raw import (
-    MAX_TEXT,
     RawNode,
     missing,
     numeric,
@@ -29,12 +34,6 @@ from spikec.compiler.frontends.nir_raw import (
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import h5py, nir
 
-MAX_BYTES = 2 << 30  # of all numbers as float64
-# A small file may not declare as many: trained weights hardly compress.
-SMALL_BYTES, BYTES_PER_BYTE = 128 << 20, 16
-# To read at least; more for large files.
-SECONDS, BYTES_PER_SECOND = 5, 20 << 20
-MAX_NODES = 100_000
 MAX_EDGES = 1_000_000
 
 # What spikec itself writes into the metadata of the outermost graph, and reads again.
@@ -78,14 +77,7 @@ def read_nir(source: object) -> NirSource:
 
 
 def _read_file(path: Path) -> NirSource:
-    if not path.is_file():
-        raise SpikecError("SPK1001", str(path), "no such file", "Check the path")
-    size = path.stat().st_size
-    allowed = min(MAX_BYTES, max(SMALL_BYTES, BYTES_PER_BYTE * size))
-    _limit_size(str(path), size, MAX_BYTES)
-    value, arrays = run_apart(
-        str(path), lambda: _read(path, allowed), SECONDS + size // BYTES_PER_SECOND, 4 * allowed
-    )
+    value, arrays = read_apart(path, ".nir", _read)
     metadata = {"format": "nir", "version": value["version"], "file": path.name}
     metadata["sha256"] = value["sha256"]
     root = unpacked(value["node"], arrays)
@@ -93,71 +85,31 @@ def _read_file(path: Path) -> NirSource:
     return NirSource(root, path.stem, shown, value["stated"])
 
 
-def _stated(metadata: Any, limits: "_Limits") -> dict[str, str]:
+def _stated(metadata: Any, limits: Limits) -> dict[str, str]:
     """Return what spikec wrote into the metadata, if it did; the rest of them is not read."""
     found: dict[str, str] = {}
     if not isinstance(metadata, h5py.Group):
         return found
     for key in (STEP, SEMANTICS):
-        dataset = _dataset(metadata, key, f"metadata.{key}")
+        dataset = dataset_of(metadata, key, f"metadata.{key}")
         if dataset is not None:
-            found[key] = _read_text(dataset, f"metadata.{key}", limits, MAX_STATED)
+            found[key] = read_text(dataset, f"metadata.{key}", limits, MAX_STATED)
     return found
 
 
-def _read(path: Path, allowed: int) -> Result:
-    """Read a file in which up to ``allowed`` bytes of numbers may be declared."""
-    with readable(str(path)):
-        if not h5py.is_hdf5(path):
-            raise SpikecError("SPK1018", str(path), "is not a HDF5 file", "Give a .nir file")
-        with path.open("rb") as stream, h5py.File(path, "r") as file:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            limits = _Limits(TextReader(stream, file), allowed)
-            version = _read_text(_dataset(file, "version", "version"), "version", limits)
-            node = _member(file, "node", "node")
-            if node is None:
-                raise missing("node")
-            arrays: list[Array] = []
-            tree = packed(read_root(_Group(node, limits)), arrays)
-            stated = _stated(_member(node, "metadata", "metadata"), limits)
-            told = {"version": version, "sha256": digest, "node": tree, "stated": stated}
-            return told, arrays
+def _read(file: Any, limits: Limits) -> Result:
+    """Read the whole network."""
+    version = read_text(dataset_of(file, "version", "version"), "version", limits)
+    node = member(file, "node", "node")
+    if node is None:
+        raise missing("node")
+    arrays: list[Array] = []
+    tree = packed(read_root(_Group(node, limits)), arrays)
+    stated = _stated(member(node, "metadata", "metadata"), limits)
+    return {"version": version, "node": tree, "stated": stated}, arrays
 
 
 # ---------------------------------------------------------------- from HDF5
-
-
-@dataclass(slots=True)
-class _Limits:
-    """What a file has used up, and what reads its texts."""
-
-    texts: TextReader
-    allowed: int
-    numbers: int = 0
-    nodes: int = 0
-
-    def count_node(self, where: str) -> None:
-        """Count a node."""
-        self.nodes += 1
-        if self.nodes > MAX_NODES:
-            raise SpikecError(
-                "SPK1010", where, f"there are more than {MAX_NODES} nodes", "Split the model"
-            )
-
-    def count_numbers(self, where: str, count: int) -> None:
-        """Count numbers before they are read."""
-        self.numbers += count
-        _limit_size(where, 8 * self.numbers, self.allowed)
-
-
-def _limit_size(where: str, size: int, allowed: int) -> None:
-    if size > allowed:
-        raise SpikecError(
-            "SPK1008",
-            where,
-            f"up to here the file declares {size} bytes of numbers, more than {allowed}",
-            "Split the model, or store its numbers without compression",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,25 +117,23 @@ class _Group:
     """A node in a HDF5 file."""
 
     group: Any
-    limits: _Limits
+    limits: Limits
 
     def type(self, where: str) -> str | None:
         """Return the type."""
         if not isinstance(self.group, h5py.Group):
-            raise _wrong_kind(where, "group")
-        dataset = _dataset(self.group, "type", f"{where}.type")
-        return None if dataset is None else _read_text(dataset, f"{where}.type", self.limits)
+            raise wrong_kind(where, "group")
+        dataset = dataset_of(self.group, "type", f"{where}.type")
+        return None if dataset is None else read_text(dataset, f"{where}.type", self.limits)
 
     def field(self, name: str, where: str) -> Array | str | None:
         """Return a field; only a padding may be text."""
-        dataset = _dataset(self.group, name, where)
+        dataset = dataset_of(self.group, name, where)
         if dataset is None:
             return None
         if name == "padding" and h5py.check_string_dtype(dataset.dtype) is not None:
-            return _read_text(dataset, where, self.limits)
-        # A chunk is decompressed whole, and may be declared larger than its dataset.
-        self.limits.count_numbers(where, max(dataset.size, prod(dataset.chunks or ())))
-        return np.asarray(numeric(where, dataset)[()])
+            return read_text(dataset, where, self.limits)
+        return read_numbers(self.group, name, where, self.limits)
 
     def names(self) -> list[str]:
         """Return the names of all members."""
@@ -191,17 +141,17 @@ class _Group:
 
     def nodes(self, where: str) -> Iterator[tuple[str, "_Group"]]:
         """Return the nodes."""
-        nodes = _member(self.group, "nodes", where)
+        nodes = member(self.group, "nodes", where)
         if nodes is None:
             raise missing(where)
         if not isinstance(nodes, h5py.Group):
-            raise _wrong_kind(where, "group")
+            raise wrong_kind(where, "group")
         for name in nodes:
-            yield name, _Group(_member(nodes, name, f"{where}.{name}"), self.limits)
+            yield name, _Group(member(nodes, name, f"{where}.{name}"), self.limits)
 
     def edges(self, where: str) -> tuple[tuple[str, str], ...]:
         """Return the edges."""
-        dataset = _dataset(self.group, "edges", where)
+        dataset = dataset_of(self.group, "edges", where)
         if dataset is None:
             raise missing(where)
         if dataset.size == 0:
@@ -227,59 +177,6 @@ class _Group:
     def count_node(self, where: str) -> None:
         """Count a node."""
         self.limits.count_node(where)
-
-
-def _member(group: Any, name: str, where: str) -> Any:
-    """Return a member of a group, or None.
-
-    Raises:
-        SpikecError: SPK1005 when it is a link to elsewhere.
-    """
-    link = group.get(name, getlink=True)
-    if link is None:
-        return None
-    if not isinstance(link, h5py.HardLink):
-        raise SpikecError(
-            "SPK1005", where, f"is a {type(link).__name__}, which is not followed", "Copy the data"
-        )
-    return group[name]
-
-
-def _dataset(group: Any, name: str, where: str) -> Any:
-    """Return a dataset with numbers or text in this file, or None.
-
-    Raises:
-        SpikecError: SPK1009 when its data lie in another file.
-    """
-    dataset = _member(group, name, where)
-    if dataset is None:
-        return None
-    if not isinstance(dataset, h5py.Dataset):
-        raise _wrong_kind(where, "dataset")
-    if dataset.shape is None:
-        return None
-    if dataset.is_virtual or dataset.external:
-        raise SpikecError(
-            "SPK1009", where, "keeps its data in another file, which is not read", "Copy the data"
-        )
-    return dataset
-
-
-def _wrong_kind(where: str, wanted: str) -> SpikecError:
-    return SpikecError("SPK1006", where, f"is not a HDF5 {wanted}", "Write the file again")
-
-
-def _read_text(dataset: Any, where: str, limits: _Limits, most: int = MAX_TEXT) -> str:
-    """Return one text.
-
-    Raises:
-        SpikecError: SPK1003 when it is missing, SPK1012 when it is anything else.
-    """
-    if dataset is None:
-        raise missing(where)
-    if dataset.size != 1 or h5py.check_string_dtype(dataset.dtype) is None:
-        raise SpikecError("SPK1012", where, "is not one text", "Write the file again")
-    return limits.texts.read(dataset, where, most)[0]
 
 
 # ---------------------------------------------------------------- from memory

@@ -31,13 +31,15 @@ class Fuse:
 
         Raises:
             SpikecError: SPK0671 when a mapping already says where the relays sit, SPK0672 when
-                the program is quantised.
+                the program is quantised and there are relays.
         """
         if program.mapping is not None:
             raise SpikecError(
                 "SPK0671", "mapping", "fuse would remove mapped populations", "Fuse before mapping"
             )
         if program.stage == "integer":
+            if not any(isinstance(p.neuron, Relay) for p in program.graph.populations):
+                return program
             raise SpikecError(
                 "SPK0672", "program", "its weights are rounded already", "Fuse before quantize"
             )

@@ -24,6 +24,18 @@ import numpy as np
 from spikec.compiler.agreement import compare_programs, float_ranges
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Graph, Population, Program, Projection
+from spikec.compiler.loihi_grid import (
+    BIAS_EXPONENT,
+    BIAS_MANTISSA,
+    FORMATS,
+    STATE_LIMIT,
+    THRESHOLD_MANTISSA,
+    decay_steps,
+    fixed_parameters,
+    is_core_program,
+    mantissas,
+    state_integers,
+)
 from spikec.compiler.neurons.cuba_lif import CubaLIF
 from spikec.compiler.neurons.euler_cuba_lif import EulerCubaLIF
 from spikec.compiler.neurons.euler_lif import EulerLIF
@@ -32,14 +44,10 @@ from spikec.compiler.neurons.lif import LIF
 from spikec.compiler.pipeline import Context
 from spikec.compiler.rounding import relative_error, scale_synapse
 from spikec.compiler.synapses import Dense, Synapse
-from spikec.compiler.types import Array, Bool, FixedPoint, Format, Tensor, fitting
+from spikec.compiler.types import Array, Bool, Tensor
 
-THRESHOLD_MANTISSA = (1 << 17) - 1
-BIAS_MANTISSA, BIAS_EXPONENT = 4095, 7
-SUM_LIMIT, STATE_LIMIT = (1 << 21) - 1, (1 << 23) - 1
+SUM_LIMIT = (1 << 21) - 1
 WEIGHT_BITS = (1, 2, 3, 4, 5, 6, 8)
-_STATE = FixedPoint(24, 0)
-_LEAK = Format(_STATE, "to_zero", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +84,14 @@ class QuantizeLoihi:
             )
 
     def run(self, program: Program, context: Context) -> Program:
-        """Return the integer program, with a report.
+        """Return the integer program, with a report; one that is in a core's integers as it is.
 
         Raises:
             SpikecError: SPK0682 to SPK0686, where a core cannot run the network.
         """
+        if is_core_program(program):
+            report = {"unchanged": "it is in the integers of a core already"}
+            return replace(program, reports={**program.reports, "quantize_loihi": report})
         if program.stage != "discrete":
             raise SpikecError(
                 "SPK0682", "program", f"it is {program.stage}", "Quantize after discretize, once"
@@ -214,9 +225,7 @@ class _Core:
         step = 1 << cleared
         real = synapse.weight.data / (self.unit * 2.0 ** (6 + self.exponent))
         stored = np.clip(np.rint(real / step) * step, lo, (hi // step) * step)
-        return synapse.with_numbers(
-            Tensor.integers(stored, FixedPoint(9, -(6 + self.exponent)), self.unit), None
-        )
+        return synapse.with_numbers(mantissas(stored, self.exponent, self.unit), None)
 
     def population(self) -> Population:
         """Return the population with the parameters and formats of a core."""
@@ -225,27 +234,23 @@ class _Core:
         mantissa = np.maximum(np.rint(model.threshold.real() / unit / 64), 1)
         values: dict[str, Any] = {
             "decay": _factor(decay, 4096, 1),
-            "offset": _integers(_bias_steps(self.bias / unit), unit),
-            "threshold": _integers(mantissa * 64, unit),
-            "reset_value": _integers(np.zeros(()), unit),
-            "v_init": _integers(np.rint(model.v_init.real() / unit), unit),
-            "v_min": _integers(np.array(-STATE_LIMIT), unit),
-            "gain": Tensor.integers(1, FixedPoint(1, 0, signed=False)),
+            "offset": state_integers(_bias_steps(self.bias / unit), unit),
+            "threshold": state_integers(mantissa * 64, unit),
+            "v_init": state_integers(np.rint(model.v_init.real() / unit), unit),
+            **fixed_parameters(unit),
         }
         rule = {k: v for k, v in model.options().items() if k != "current_phase"}
-        formats = {"v": Format(_STATE, "to_zero", "saturate"), "leak": _LEAK}
         if isinstance(model, CubaLIF):
             made: LIF | CubaLIF = CubaLIF(
                 synapse_decay=_factor(model.synapse_decay.real(), 4095, 0),
                 synapse_gain=values["gain"],
-                u_init=_integers(np.rint(model.u_init.real() / unit), unit),
+                u_init=state_integers(np.rint(model.u_init.real() / unit), unit),
                 **values,
                 **rule,
             )
-            formats |= {"u": Format(_STATE, "to_zero", "wrap"), "synapse_leak": _LEAK}
         else:
             made = LIF(**values, **rule)
-        return replace(self.source, neuron=made, formats=formats, scale=unit)
+        return replace(self.source, neuron=made, formats=dict(FORMATS[made.kind]), scale=unit)
 
     def report(self) -> dict[str, Any]:
         """Return exponent, unit, modes, limits, and the relative error of every constant."""
@@ -378,7 +383,7 @@ def _mode(weights: Array) -> str:
 def _factor(values: Array, top: int, least: int) -> Tensor:
     """Return a decay in 1/4096: ``top`` minus the chip's 12-bit decay constant."""
     data = np.clip(np.rint(values * 4096), max(top - 4095, least), top).astype(np.int64)
-    return Tensor.integers(data, FixedPoint(13, 12, signed=False))
+    return decay_steps(data)
 
 
 def _bias_steps(steps: Array) -> Array:
@@ -387,10 +392,3 @@ def _bias_steps(steps: Array) -> Array:
     shift = 2.0 ** np.ceil(np.log2(excess))
     mantissa = np.clip(np.rint(steps / shift), -BIAS_MANTISSA, BIAS_MANTISSA)
     return np.asarray(mantissa * shift)
-
-
-def _integers(values: Array, unit: float) -> Tensor:
-    data = np.asarray(values).astype(np.int64)
-    if data.size and bool(np.all(data == data.flat[0])):
-        data = data.reshape(-1)[:1].reshape(())
-    return Tensor.integers(data, fitting(data, 0), unit)
