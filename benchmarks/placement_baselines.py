@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sparse
 
 from spikec.compiler.mapping.mesh import Mesh
 from spikec.compiler.mapping.orders import hilbert_order
 from spikec.compiler.mapping.placement import place, sequential, way_weight
 from spikec.compiler.types import Array
+from spikec.compiler.untyped import sparse as sp
 
-sp: Any = sparse
 PARTICLES, ROUNDS = 50, 200
 INERTIA, OWN, COMMON = 0.72, 1.5, 1.5  # Clerc's constriction, as usual
 
@@ -75,7 +74,8 @@ def at_random(traffic: Any, mesh: Mesh, seed: int) -> Array:
 def hilbert(traffic: Any, mesh: Mesh, seed: int) -> Array:
     """Return places along a Hilbert curve, in the order of the numbers."""
     tiles = hilbert_order(mesh.columns, mesh.rows)
-    number = np.arange(traffic.shape[0])
+    cores: int = traffic.shape[0]
+    number = np.arange(cores)
     chip, rest = np.divmod(number, mesh.cores_per_chip)
     tile, index = np.divmod(rest, mesh.cores_per_tile)
     return np.column_stack((chip, tiles[tile], index)).astype(np.int32)

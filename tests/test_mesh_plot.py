@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikec.compiler import plot
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.mapping import mesh_plot
 from spikec.compiler.mapping.mesh import Mesh
@@ -28,7 +29,7 @@ def ring(cores: int) -> Any:
 def drawn(path: Path, monkeypatch: pytest.MonkeyPatch, places: Array, traffic: Any) -> Any:
     """Return the figure that is written."""
     kept: list[Any] = []
-    save = mesh_plot.save
+    save = plot.save
 
     def keep(figure: Any, place: Path, form: str) -> None:
         kept.append(figure)

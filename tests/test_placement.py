@@ -99,12 +99,13 @@ SMALL = [
 
 def least(traffic: Any, mesh: Mesh) -> float:
     """Return the weight of the best placement, by trying all."""
-    cores = traffic.shape[0]
+    cores: int = traffic.shape[0]
     every = sequential(mesh.cores, mesh)
     px, py = mesh.stretched()
     x, y = mesh.plane(every)
     apart = np.abs(px[x][:, None] - px[x]) + np.abs(py[y][:, None] - py[y])
-    tried = np.array(list(itertools.permutations(range(mesh.cores), cores)))
+    orders: list[tuple[int, ...]] = list(itertools.permutations(range(mesh.cores), cores))
+    tried = np.array(orders)
     pairs = traffic.tocoo()
     cost = np.zeros(len(tried))
     for i, j, n in zip(pairs.row, pairs.col, pairs.data, strict=True):
@@ -199,9 +200,8 @@ def test_tiles_are_numbered_column_by_column() -> None:
 
 def test_chips_stand_in_a_square_or_in_rows_of_a_given_width() -> None:
     """As few rows as hold them."""
-    shapes = {(1, None): (1, 1), (2, None): (2, 1), (5, None): (3, 2), (9, None): (3, 3)}
-    shapes |= {(5, 2): (2, 3), (3, 8): (3, 1)}
-    for (chips, columns), shape in shapes.items():
+    square = [(1, None, (1, 1)), (2, None, (2, 1)), (5, None, (3, 2)), (9, None, (3, 3))]
+    for chips, columns, shape in [*square, (5, 2, (2, 3)), (3, 8, (3, 1))]:
         mesh = Mesh(chips=chips, chip_columns=columns)
         assert (mesh.width, mesh.height) == shape
 
@@ -209,9 +209,8 @@ def test_chips_stand_in_a_square_or_in_rows_of_a_given_width() -> None:
 @pytest.mark.parametrize(("width", "height"), [(8, 4), (4, 4), (1, 1), (4, 8), (2, 1), (16, 8)])
 def test_the_curve_visits_every_tile_without_a_jump(width: int, height: int) -> None:
     cells = hilbert_order(width, height)
-    assert sorted(map(tuple, cells.tolist())) == list(
-        itertools.product(range(width), range(height))
-    )
+    every = [(x, y) for x in range(width) for y in range(height)]
+    assert sorted((x, y) for x, y in cells.tolist()) == every
     assert np.all(np.abs(np.diff(cells, axis=0)).sum(axis=1) == 1)
 
 

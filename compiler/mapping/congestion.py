@@ -60,7 +60,8 @@ def _messages(traffic: Any) -> _Messages:
     source, target = (a[kept].astype(np.int64) for a in (pairs.row, pairs.col))
     ends = np.concatenate((source, target))
     listed = np.argsort(ends, kind="stable")
-    first = np.searchsorted(ends[listed], np.arange(traffic.shape[0] + 1))
+    cores: int = traffic.shape[0]
+    first: Array = np.searchsorted(ends[listed], np.arange(cores + 1))
     amount = pairs.data[kept].astype(np.float64)
     return _Messages(source, target, amount, first, listed % max(source.size, 1))
 
@@ -88,7 +89,7 @@ def _put(
     load: Array,
     px: Array,
     py: Array,
-) -> float:
+) -> Any:
     """Add the messages of a core, but those with another, to the links; return their ways."""
     total = 0.0
     for k in range(messages.first[core], messages.first[core + 1]):
@@ -153,7 +154,7 @@ def _relieve(
                 break
             m = (m + 1) % count
             i, j = messages.source[m], messages.target[m]
-        core = i if draw(state) & 1 else j
+        core: Any = i if draw(state) & 1 else j
         x = at[core, 0] + draw(state) % (2 * REACH + 1) - REACH
         y = at[core, 1] + draw(state) % (2 * REACH + 1) - REACH
         if x < 0 or x >= columns or y < 0 or y >= rows:
