@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import fsum, isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Program, Trace
 from spikec.compiler.prices import BASES, EVENTS, FLAGS, PAID_BY, Price, PriceBook, load_prices
 from spikec.compiler.types import Array
+
+if TYPE_CHECKING:
+    from spikec.compiler.mapping.step_time import StepTime
 
 PERCENTILES = (5, 95)
 GROUPS = ("synapse", "neuron", "network", "static")
@@ -33,7 +36,11 @@ MACHINE: Place = ("machine", "static power")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an energy depends on beside counts and prices; see ``profile``."""
+    """What an energy depends on beside counts and prices; see ``profile``.
+
+    ``step`` is the modelled time of a step. Without ``seconds``, the run time is that of its steps,
+    overlapped: the shorter one.
+    """
 
     seconds: float | None = None
     clock_hz: float | None = None
@@ -41,6 +48,7 @@ class Options:
     static: Static = "chip"
     draws: int = 10_000
     seed: int = 0
+    step: "StepTime | None" = None
 
     def __post_init__(self) -> None:
         """Check the numbers.
@@ -234,6 +242,8 @@ def price(counts: Counts, book: PriceBook | None, options: Options = Options()) 
         everything = dict.fromkeys(PAID_BY, "no price book")
         return EnergyReport(counts, None, options, None, (), None, {}, {}, everything, {}, ())
     seconds = options.seconds
+    if seconds is None and options.step is not None:
+        seconds = options.step.overlapped * counts.steps
     if seconds is None and book.real_time and counts.dt is not None:
         seconds = counts.dt * counts.steps
     amounts = _amounts(counts) | {MACHINE: _machine(counts, options, seconds)}
@@ -258,7 +268,7 @@ def price(counts: Counts, book: PriceBook | None, options: Options = Options()) 
         {p: sums.band(t for t in terms if t.place == p) for p in amounts},
         unpriced,
         {p: tuple(e for e in unpriced if held.get(e, 0) != 0) for p, held in amounts.items()},
-        tuple(_warnings(rows, seconds)),
+        tuple(_warnings(rows, seconds, options)),
     )
 
 
@@ -338,8 +348,16 @@ _MISSING = {
 }
 
 
-def _warnings(rows: list[Price], seconds: float | None) -> Iterable[str]:
-    """Return a line when static and other prices are not known to hold at one voltage."""
+def _warnings(rows: list[Price], seconds: float | None, options: Options) -> Iterable[str]:
+    """Return a line for prices not known to hold at one voltage, and for a modelled run time."""
+    step = options.step
+    if step is not None and options.seconds is None:
+        lacks = f"it lacks {', '.join(step.unknown)}" if step.unknown else "all of it overlaps"
+        longer = "unknown" if step.serial is None else f"{1e6 * step.serial:.4g} us"
+        yield (
+            f"the run time is modelled, {1e6 * step.overlapped:.4g} us a step where {lacks}; "
+            f"{longer} where nothing overlaps; congestion is not in it"
+        )
     static = {p.volts for p in rows if p.scope == "static"}
     events = {p.volts for p in rows if p.scope != "static"}
     if static and events and seconds is not None and (None in static | events or static != events):

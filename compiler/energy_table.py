@@ -311,6 +311,7 @@ def as_json(report: EnergyReport) -> dict[str, Any]:
         "steps": c.steps,
         "run_time_s": report.seconds,
         "total_j": _band(report.total),
+        "step_time": None if report.options.step is None else asdict(report.options.step),
         "lower_bound": report.lower_bound,
         "unpriced": dict(report.unpriced),
         "not_covered": [] if book is None else list(book.not_covered),

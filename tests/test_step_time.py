@@ -9,8 +9,10 @@ import pytest
 
 import sanafe
 import spikec
+from priced import book, counted, row
 from sizes import evidence
 from spikec.compiler.counting import RECORD
+from spikec.compiler.energy import Options, price
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.mapping.mesh import Mesh
 from spikec.compiler.mapping.routes import Routes, routes
@@ -190,6 +192,26 @@ def test_a_barrier_beyond_the_list_is_unknown() -> None:
     found = made(tiles=5)
     assert (found.unknown, found.serial) == (("barrier",), None)
     assert found.parts["barrier"] == pytest.approx(300e-9)
+
+
+def test_a_report_takes_the_run_time_of_its_steps() -> None:
+    """The shorter one, with a word on what it is; a run time that is given counts more."""
+    static = row("chip", 2.0, unit="W", scope="static")
+    counts = counted(steps=10, synops=1)
+    step = made()
+    report = price(counts, book(row("synop", 1.0), static), Options(step=step))
+    assert report.seconds == 10 * step.overlapped
+    assert report.groups["static"] is not None
+    assert report.groups["static"].typical == pytest.approx(20 * step.overlapped)
+    assert "0.141 us a step where all of it overlaps; 0.3635 us where nothing" in report.warnings[0]
+    assert report.as_json()["step_time"]["serial"] == step.serial
+    assert "the run time is modelled" in report.table()
+    given = price(counts, book(row("synop", 1.0), static), Options(seconds=3.0, step=step))
+    assert given.seconds == 3.0
+    assert not any("modelled" in w for w in given.warnings)
+    lacking = made(times=tuple(t for t in TIMES if t.event != "spike"))
+    partly = price(counts, book(static), Options(step=lacking))
+    assert "where it lacks spike; unknown where nothing overlaps" in partly.warnings[0]
 
 
 def test_other_counts_are_refused() -> None:

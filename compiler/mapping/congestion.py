@@ -113,7 +113,7 @@ def _put_both(
     load: Array,
     px: Array,
     py: Array,
-) -> float:
+) -> Any:
     """Add the messages of two cores, or of one where the other is no core."""
     total = _put(core, -1, sign, messages, at, load, px, py)
     if partner >= 0:
