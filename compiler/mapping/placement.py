@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.mapping.anneal import anneal, descend
+from spikec.compiler.mapping.anneal import FEW, anneal, descend
 from spikec.compiler.mapping.congestion import relieved
 from spikec.compiler.mapping.mesh import Mesh
 from spikec.compiler.mapping.orders import breadth_order, hilbert_order, spectral_order
@@ -23,9 +23,8 @@ from spikec.compiler.untyped import sparse as sp
 
 # Exchanges that are tried per core and start, at least and at most.
 MOVES, LEAST_MOVES, MOST_MOVES = 4000, 200_000, 25_000_000
-HEAT = 0.2
-# Cores, up to which every start is refined, and every exchange looked at.
-FEW = 600
+# Of few cores every start is refined, hot, and every exchange is looked at.
+HOT, WARM = 1.0, 0.2
 PASSES, NEAR, EVERYWHERE = 50, 1, 1 << 20
 # Seats that the descent may look at in a pass: for chips, of few cores only.
 MOST_LOOKS = 1 << 20
@@ -79,7 +78,7 @@ def place(traffic: Any, mesh: Mesh, seed: int = 0, congestion: float = 0.0) -> A
     found += [_along_curve(order, mesh) for order in (along, breadth_order(both))]
     found.sort(key=lambda p: way_weight(both, p, mesh))
     starts = found if cores <= FEW else found[:1]
-    found += [_refined(both, start, mesh, seed) for start in starts]
+    found += [_refined(both, start, mesh, seed + k) for k, start in enumerate(starts)]
     best = min(found, key=lambda p: way_weight(both, p, mesh))
     if not congestion:
         return best
@@ -217,7 +216,7 @@ def _exchanged(traffic: Any, slots: Array, grid: _Grid, seed: int) -> Array:
     links = (traffic.indptr.astype(np.int64), traffic.indices.astype(np.int64), traffic.data)
     moves = int(np.clip(MOVES * cores, LEAST_MOVES, MOST_MOVES))
     place = (grid.px, grid.py, grid.capacity)
-    anneal(*links, seat, who, *place, moves, HEAT, seed)
+    anneal(*links, seat, who, *place, moves, HOT if cores <= FEW else WARM, seed)
     if 9 * grid.capacity * cores <= MOST_LOOKS:
         descend(*links, seat, who, *place, EVERYWHERE if cores <= FEW else NEAR, PASSES)
     return seat // grid.capacity
