@@ -119,8 +119,8 @@ def anneal(
     """Try so many exchanges, each accepted by the rule of Metropolis; changes ``seat``, ``who``.
 
     Half of the goals are near a core one talks to, half in a window that narrows. The temperature
-    starts at ``heat`` times the mean change of the first goals and falls by a thousand. Of few cores
-    the best seats that were seen are kept, of many the last ones.
+    starts at ``heat`` times the mean change of the first goals and falls by a thousand. The last
+    seats are kept, of few cores the best that were seen.
     """
     n, columns, rows = seat.size, px.size, py.size
     at = positions(seat, px, py, capacity)
