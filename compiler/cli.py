@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from spikec.compiler import cli_convert, cli_doctor, cli_profile
+from spikec.compiler import cli_against, cli_convert, cli_doctor, cli_profile
 from spikec.compiler import cli_tasks as tasks
 from spikec.compiler.cli_report import Report, write, write_error
 from spikec.compiler.energy import Static
@@ -261,17 +261,34 @@ def simulate(
 
 @app.command()
 def verify(
-    build: Build,
+    build: Annotated[
+        str,
+        typer.Argument(metavar="BUILD|MODEL", help="A build; or a model, with a framework."),
+    ],
     data: Annotated[
         Path | None,
         typer.Option("--input", "-i", metavar="FILE", help="Data; random if not given."),
     ] = None,
     against: Annotated[
-        str, typer.Option(metavar="NAME", help="The backend that is taken as right.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What is taken as right: a backend, or the model's own framework: snntorch, "
+            "norse, onnxruntime.",
+        ),
     ] = "reference",
     backend: Annotated[
         str | None, typer.Option(metavar="NAME", help="The other one; cpu if not given.")
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="What the build was made of, for a framework."),
+    ] = None,
+    dt: Dt = None,
+    semantics: Meaning = None,
+    float64: Annotated[
+        bool, typer.Option("--float64", help="Let the framework compute in float64.")
+    ] = False,
     lava: Annotated[
         str | None,
         typer.Option(metavar="PYTHON", help="Compare with Lava, in this interpreter that has it."),
@@ -283,14 +300,21 @@ def verify(
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
-    """Run a build on two backends: equal, or the first difference."""
+    """Compare two backends on a build, or a model with its own framework."""
     _need(data, "--input", {"--encode": encode})
     _need(lava, "--lava", {"--limit": limit})
     if lava is not None and backend is not None:
         raise typer.BadParameter("it has no effect with --lava", param_hint="--backend")
-    chosen = None if lava is None else tasks.Lava(lava, limit or LIMIT)
     given = tasks.Data(data, encode, steps, seed)
-    return tasks.verify(build, given, against, backend or "cpu", chosen)
+    if against in cli_against.FRAMEWORKS:
+        if lava is not None:
+            raise typer.BadParameter("it has no effect with a framework", param_hint="--lava")
+        place = cli_against.Place(build, model, dt, semantics)
+        return cli_against.verify(place, given, against, backend or "cpu", float64)
+    options = {"--model": model, "--dt": dt, "--semantics": semantics}
+    _need(None, "--against FRAMEWORK", options | {"--float64": float64 or None})
+    chosen = None if lava is None else tasks.Lava(lava, limit or LIMIT)
+    return tasks.verify(Path(build), given, against, backend or "cpu", chosen)
 
 
 @app.command()

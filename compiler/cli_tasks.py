@@ -407,27 +407,41 @@ class Lava:
 
 def verify(build: Path, data: Data, against: str, backend: str, lava: Lava | None = None) -> Report:
     """Run a build on two backends, or on one and in Lava, and compare."""
+    find_backend(against)
     program = open_folder(build)
     other: Any = backend
     if lava is not None:
         other = Simulator(program, "Lava 0.10.0", quiet, lava.runner(build, program))
     findings = Findings()
-    if data.path is None:
-        channels = sum(i.size for i in program.graph.inputs)
-        steps = data.steps or max(1, min(STEPS, MOST_RANDOM // channels))
-        samples = max(1, min(SAMPLES, MOST_RANDOM // (channels * steps)))
-        seed = SEED if data.seed is None else data.seed
-        inputs = random_inputs(program.graph, samples, steps, PROBABILITY, seed)
-        origin = (
-            f"random, {counted(samples, 'sample')} x {counted(steps, 'step')}, "
-            f"spikes with probability {PROBABILITY}, values uniform, seed {seed}"
-        )
-    else:
-        inputs, origin = data.read(program.graph, findings), str(data.path)
+    inputs, origin = verify_inputs(program.graph, data, findings)
     with Bar() as bar:
         found = compare(program, inputs, against, other, progress=bar, report=findings.tell)
     shown = {"equal": found.equal, "input": origin, **asdict(found)}
     return Report(shown, [f"input  {origin}", str(found)], findings, code=0 if found.equal else 1)
+
+
+def verify_inputs(
+    graph: Graph, data: Data, findings: Findings, fixed_steps: int | None = None
+) -> tuple[dict[str, Array], str]:
+    """Return the inputs that are given, or random ones, and what to call them.
+
+    Args:
+        graph: The network.
+        data: As the command line names them.
+        findings: Takes findings on the data.
+        fixed_steps: Steps of random inputs where none are asked for, in place of ``STEPS``.
+    """
+    if data.path is not None:
+        return data.read(graph, findings), str(data.path)
+    channels = sum(i.size for i in graph.inputs)
+    steps = data.steps or fixed_steps or max(1, min(STEPS, MOST_RANDOM // channels))
+    samples = max(1, min(SAMPLES, MOST_RANDOM // (channels * steps)))
+    seed = SEED if data.seed is None else data.seed
+    origin = (
+        f"random, {counted(samples, 'sample')} x {counted(steps, 'step')}, "
+        f"spikes with probability {PROBABILITY}, values uniform, seed {seed}"
+    )
+    return random_inputs(graph, samples, steps, PROBABILITY, seed), origin
 
 
 def deploy(build: Path, lava: Lava) -> Report:

@@ -138,7 +138,7 @@ def compare(
     other = second if isinstance(second, Simulator) else Simulator(program, second, quiet)
     runs = Simulator(program, first, report), other
     exact = program.stage == "integer"
-    tally = _Tally(program.graph.order(), 0.0 if exact else tolerance)
+    tally = Tally(program.graph.order(), 0.0 if exact else tolerance)
     samples = steps = 0
     for part, samples in batches(program, data, RECORD, limit_bytes // 2):
         batch = {name: np.asarray(a)[part] for name, a in data.items()}
@@ -157,17 +157,23 @@ def compare(
     )
 
 
-class _Tally:
-    """What has been compared so far, and the earliest difference."""
+class Tally:
+    """What has been compared so far, and the earliest difference.
+
+    Args:
+        order: The populations to compare, in the order of a step.
+        tolerance: Of states and values.
+    """
 
     def __init__(self, order: tuple[Population, ...], tolerance: float) -> None:
+        """Begin with nothing."""
         self.order, self.tolerance = order, tolerance
         self.spikes = self.numbers = 0
         self.difference: Difference | None = None
-        self._place: tuple[int, ...] = ()
+        self.place: tuple[int, ...] = ()
 
     def add(self, start: int, a: Trace, b: Trace) -> None:
-        """Compare one batch, which begins at sample ``start``."""
+        """Compare one batch, which begins at sample ``start``; states as far as ``a`` has them."""
         self.spikes += sum(counts["spikes"] for counts in a.counts.values())
         for k, population in enumerate(self.order):
             name = population.name
@@ -175,8 +181,9 @@ class _Tally:
             sent = a.spikes[name], b.spikes[name]
             self._compare((name, "spikes", k, 0), start, sent, self.tolerance * values)
             for rank, state in enumerate(population.model().states, start=1):
-                held = a.state[name][state], b.state[name][state]
-                self._compare((name, state, k, rank), start, held, self.tolerance)
+                if state in a.state[name]:
+                    held = a.state[name][state], b.state[name][state]
+                    self._compare((name, state, k, rank), start, held, self.tolerance)
 
     def _compare(
         self,
@@ -193,10 +200,10 @@ class _Tally:
         step, sample, *neuron = found
         population, name, *rank = what
         place = (step, *rank, start + sample, *neuron)
-        if self.difference is None or place < self._place:
+        if self.difference is None or place < self.place:
             at = (sample, step, *neuron)
             values = x[at].item(), y[at].item()
-            self._place = place
+            self.place = place
             self.difference = Difference(
                 step, population, name, start + sample, tuple(neuron), *values
             )

@@ -58,6 +58,7 @@ def load(
     Raises:
         SpikecError: SPK1081 to SPK1087, or errors of the frontend.
     """
+    source = resolve(source)
     if isinstance(source, Graph):
         return _as_it_is(source, dt, semantics)
     if is_module(source):
@@ -77,11 +78,22 @@ def load(
         return _load_file(str(source), meaning, dt)
     if not isinstance(source, str):
         raise SpikecError("SPK1081", "model", f"a {type(source).__name__} is no model", ACCEPTED)
-    match = None if _is_file_name(source) else _ATTRIBUTE.fullmatch(source)
-    if match is not None:
-        value = _attribute(match[1], match[2])
-        return load(Path(value) if isinstance(value, str) else value, dt, semantics, sample)
     return _load_file(source, meaning, dt)
+
+
+def resolve(source: object) -> object:
+    """Return what ``module:attribute`` names, a path if it is text; anything else as it is.
+
+    Raises:
+        SpikecError: SPK1085 to SPK1087 when it cannot be imported, found or called.
+    """
+    if not isinstance(source, str) or _is_file_name(source):
+        return source
+    match = _ATTRIBUTE.fullmatch(source)
+    if match is None:
+        return source
+    value = _attribute(match[1], match[2])
+    return Path(value) if isinstance(value, str) else value
 
 
 def bundled_models() -> dict[str, Any]:
@@ -117,10 +129,18 @@ def _as_it_is(graph: Graph, dt: float | None, semantics: object) -> Graph:
 def _load_module(
     module: object, dt: float | None, semantics: object, sample: object | None
 ) -> Graph:
-    """Load a torch module, which says what every number in it means.
+    """Load a torch module; errors of ``refuse_semantics``."""
+    refuse_semantics(module, semantics)
+    loader = importlib.import_module("spikec.compiler.frontends.torch_load")
+    graph: Graph = loader.load_module(module, sample, dt).graph
+    return graph
+
+
+def refuse_semantics(module: object, semantics: object) -> None:
+    """Refuse semantics beside a torch module, which says what every number in it means.
 
     Raises:
-        SpikecError: SPK1338 on semantics beside it.
+        SpikecError: SPK1338.
     """
     if semantics is not None:
         raise SpikecError(
@@ -129,9 +149,6 @@ def _load_module(
             "a torch module has the semantics of its own framework",
             "Leave out semantics",
         )
-    loader = importlib.import_module("spikec.compiler.frontends.torch_load")
-    graph: Graph = loader.load_module(module, sample, dt)
-    return graph
 
 
 # ---------------------------------------------------------------- files
@@ -169,16 +186,25 @@ def _load_file(name: str, semantics: Semantics | None, dt: float | None) -> Grap
 
 def _load_onnx(path: Path, semantics: Semantics | None, dt: float | None) -> Graph:
     """Return a network that is in steps already; ``dt`` says how long one is."""
-    if semantics is not None:
-        raise SpikecError(
-            "SPK1435",
-            str(path),
-            "an ONNX file says itself what is computed, so semantics have no effect",
-            "Leave out --semantics",
-        )
+    refuse_onnx_semantics(str(path), semantics)
     graph = replace(load_onnx(path), dt=dt)
     verify_graph(graph)
     return graph
+
+
+def refuse_onnx_semantics(path: str, semantics: object) -> None:
+    """Refuse semantics beside an ONNX file.
+
+    Raises:
+        SpikecError: SPK1435.
+    """
+    if semantics is not None:
+        raise SpikecError(
+            "SPK1435",
+            path,
+            "an ONNX file says itself what is computed, so semantics have no effect",
+            "Leave out --semantics",
+        )
 
 
 # ---------------------------------------------------------------- module:attribute

@@ -4,7 +4,7 @@ Constants such as dt / tau are computed by torch as Norse's own step does, in th
 parameters, so that they are the same numbers.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,11 @@ import numpy as np
 
 from spikec.compiler.equation import Neuron
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.frontends.torch_cells import Cell, initial, refuse_start
+from spikec.compiler.frontends.torch_cells import Cell, Keep, initial, refuse_start
 from spikec.compiler.frontends.torch_layers import refuse_hooks
 from spikec.compiler.frontends.torch_library import extra, numbers, per_neuron
 from spikec.compiler.frontends.torch_roll import OUT
-from spikec.compiler.frontends.torch_trace import Call, Recorder, Sent, Stacked, Value, pick
+from spikec.compiler.frontends.torch_trace import Call, Leaf, Recorder, Sent, Stacked, Value, pick
 from spikec.compiler.neurons.adex_lif import AdExLIF
 from spikec.compiler.neurons.cuba_leaky_integrator import CubaLeakyIntegrator
 from spikec.compiler.neurons.euler_cuba_lif import EulerCubaLIF
@@ -104,20 +104,26 @@ class Norse:
         known = CLASSES.get(type(module).__name__)
         return None if known is None or known.equation == "iaf" else float(module.dt)
 
-    def run(
-        self,
-        recorder: Recorder,
-        name: str,
-        module: Any,
-        args: Sequence[Any],
-        keywords: Mapping[str, Any],
-        forward: Callable[..., Any],
-    ) -> Any:
+    def watch(self, module: Any, keep: Keep, hand_on: bool) -> None:
+        """Tell ``keep`` of every step, at the function that makes it."""
+        step, held = module.activation, None
+
+        def activation(tensor: Any, state: Any, *rest: Any) -> Any:
+            nonlocal held
+            begins = held if hand_on and held is not None else state
+            sent, held = step(tensor, begins, *rest)
+            keep(sent, held._asdict())
+            return sent, held
+
+        module.activation = activation
+
+    def run(self, recorder: Recorder, leaf: Leaf) -> Any:
         """Call a neuron and record its step, or all its steps.
 
         Raises:
             SpikecError: SPK1341 on a class or step that is not supported.
         """
+        name, module = leaf.name, leaf.module
         known = CLASSES.get(type(module).__name__)
         if known is None or not _stock(module, known):
             raise SpikecError(
@@ -128,14 +134,14 @@ class Norse:
                 f"Use {', '.join(CLASSES)}",
             )
         refuse_hooks(name, module)
-        given = dict(zip(("input_tensor", "state"), args, strict=False)) | dict(keywords)
+        given = leaf.given(("input_tensor", "state"))
         tensor, state = given["input_tensor"], given.get("state")
         if state is None:
             state = module.state_fallback(tensor)
         taken: dict[str, Value | None] = {
             _port(known, field): recorder.value(value) for field, value in state._asdict().items()
         }
-        result = forward(*args, **keywords)
+        result = leaf.result()
         source = recorder.value(tensor)
         if not known.over_time:
             sent, after = result

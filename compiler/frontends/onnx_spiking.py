@@ -7,7 +7,7 @@ order of inputs and outputs, and told. States begin at zero.
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spikec.compiler.errors import Finding, SpikecError
@@ -28,14 +28,39 @@ from spikec.compiler.frontends.onnx_values import (
 )
 from spikec.compiler.ir import Graph, Node, Output
 from spikec.compiler.neurons.threshold import Threshold
+from spikec.compiler.synapses import Shape
 from spikec.compiler.types import Tensor
 from spikec.compiler.verify import verify_graph
 
 SHOWN = 16  # nodes of a subgraph that are named
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """A network, and where its signals are in the file.
+
+    Attributes:
+        graph: The network.
+        steps: How many steps the file holds, unrolled; None where it is a single one.
+        following: Of a single step: by state, the output that is its next value, and its shape.
+        sent: By population, the tensor that it sends.
+        state: Of a single step: by population and state, the tensor that is its next value.
+    """
+
+    graph: Graph
+    steps: int | None
+    following: Mapping[str, tuple[str, Shape]]
+    sent: Mapping[str, str]
+    state: Mapping[str, Mapping[str, str]]
+
+
 def load_onnx(source: str | Path) -> Graph:
-    """Return the graph of a spiking network in an ONNX file.
+    """Return the graph of a spiking network in an ONNX file; errors of ``load_parts``."""
+    return load_parts(source).graph
+
+
+def load_parts(source: str | Path) -> Parts:
+    """Return a spiking network in an ONNX file, and where its signals are.
 
     Raises:
         SpikecError: SPK1401 to SPK1437.
@@ -44,13 +69,17 @@ def load_onnx(source: str | Path) -> Graph:
     rolled = roll(model)
     if rolled is None:
         return build(model, {})
-    graph = build(rolled.model, rolled.states)
+    parts = build(rolled.model, rolled.states)
     text = f"{rolled.steps} equal steps are rolled up into one"
-    return replace(graph, findings=(*graph.findings, Finding("SPK1451", graph.name, text)))
+    findings = (*parts.graph.findings, Finding("SPK1451", parts.graph.name, text))
+    # The outputs of the file hold all steps of those of the one step, in the same order.
+    whole = dict(zip(rolled.model.outputs, model.outputs, strict=False))
+    sent = {population: whole[name] for population, name in parts.sent.items() if name in whole}
+    return Parts(replace(parts.graph, findings=findings), rolled.steps, {}, sent, {})
 
 
-def build(model: OnnxModel, states: Mapping[str, str]) -> Graph:
-    """Return the graph of a single-step model.
+def build(model: OnnxModel, states: Mapping[str, str]) -> Parts:
+    """Return a single-step model.
 
     Args:
         model: The step.
@@ -84,7 +113,40 @@ def build(model: OnnxModel, states: Mapping[str, str]) -> Graph:
     metadata = dict(model.metadata)
     graph = Graph(name, nodes, tuple(network.projections), None, metadata, tuple(found))
     verify_graph(graph)
-    return graph
+    return _parts(graph, outputs, network, pairs, names, dict(zip(placed, cells, strict=True)))
+
+
+def _parts(
+    graph: Graph,
+    outputs: Mapping[str, Value],
+    network: Network,
+    pairs: Mapping[Entry, Value],
+    names: Mapping[int, str],
+    membranes: Mapping[str, Entry],
+) -> Parts:
+    """Return the network with where its signals are."""
+    following = {s.name: (names[id(value)], s.shape) for s, value in pairs.items()}
+    sent = {
+        carrier.name: atom.name
+        for atom, carrier in network.carriers.items()
+        if isinstance(atom, Above) and not carrier.delay
+    }
+    # An output of the file is preferred to what it is made of.
+    sent |= {
+        network.carriers[atom].name: name
+        for name, value in outputs.items()
+        if (atom := value.single()) in network.carriers and not network.carriers[atom].delay
+    }
+    state: dict[str, dict[str, str]] = {}
+    for name, v in membranes.items():
+        held = {"v": following[v.name][0]}
+        for u in pairs:
+            if u is not v and u in pairs[v].atoms and not isinstance(pairs[u].single(), Above):
+                held["u"] = following[u.name][0]
+        state[name] = held
+        if graph.population(name).model().emits == "values":
+            sent[name] = held["v"]
+    return Parts(graph, None, following, sent, state)
 
 
 def _check_kind(model: OnnxModel, walk: Walk, live: set[Atom]) -> None:

@@ -5,17 +5,17 @@ decays are clamped to 0..1 as its forward does.
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.frontends.torch_cells import Cell, initial, refuse_start
+from spikec.compiler.frontends.torch_cells import Cell, Keep, initial, refuse_start
 from spikec.compiler.frontends.torch_layers import Layer, refuse_hooks
 from spikec.compiler.frontends.torch_library import extra, numbers, per_neuron, several, torch
 from spikec.compiler.frontends.torch_roll import OUT
-from spikec.compiler.frontends.torch_trace import Call, Recorder, Sent, Value
+from spikec.compiler.frontends.torch_trace import Call, Leaf, Recorder, Sent, Value
 from spikec.compiler.neurons.alpha_lif import AlphaLIF
 from spikec.compiler.neurons.cuba_lif import CubaLIF
 from spikec.compiler.neurons.lif import LIF
@@ -70,6 +70,28 @@ class SnnTorch:
         """Return None: snnTorch counts steps."""
         return None
 
+    def watch(self, module: Any, keep: Keep, hand_on: bool) -> None:
+        """Tell ``keep`` of every step, by forward hooks."""
+        names = STATES[self._class(module) or ""]
+        held: dict[str, Any] = {}
+
+        def before(_: Any, args: Any, keywords: Any) -> Any:
+            if not (hand_on and held):
+                return None
+            if module.init_hidden:
+                for name, tensor in held.items():
+                    setattr(module, name, tensor)
+                return None
+            given = args[0] if args else keywords["input_"]
+            return (given, *held.values()), {}
+
+        def after(_: Any, __: Any, result: Any) -> None:
+            held.update((name, getattr(module, name)) for name in names)
+            keep((several(result) or (result,))[0], held)
+
+        module.register_forward_pre_hook(before, with_kwargs=True)
+        module.register_forward_hook(after)
+
     def _class(self, module: Any) -> str | None:
         """Return the class whose forward a module has, if it is one that is known."""
         if not self.owns(module):
@@ -80,31 +102,23 @@ class SnnTorch:
                 return name
         return None
 
-    def run(
-        self,
-        recorder: Recorder,
-        name: str,
-        module: Any,
-        args: Sequence[Any],
-        keywords: Mapping[str, Any],
-        forward: Callable[..., Any],
-    ) -> Any:
+    def run(self, recorder: Recorder, leaf: Leaf) -> Any:
         """Call a neuron and record the step.
 
         Raises:
             SpikecError: SPK1325 on a class that is not supported.
         """
-        kind = self._class(module)
+        module, kind = leaf.module, self._class(leaf.module)
         if kind is None:
             raise SpikecError(
                 "SPK1325",
-                name,
+                leaf.name,
                 f"snntorch's {type(module).__name__} is not supported",
                 f"Use {', '.join(STATES)}",
             )
-        refuse_hooks(name, module)
+        refuse_hooks(leaf.name, module)
         states = STATES[kind]
-        given = dict(zip(("input_", *states), args, strict=False)) | dict(keywords)
+        given = leaf.given(("input_", *states))
         shape = tuple(given["input_"].shape)
         taken: dict[str, Value | None] = {}
         for state in states:
@@ -112,8 +126,8 @@ class SnnTorch:
             # A state of another shape is replaced by zeros.
             taken[_port(state)] = recorder.value(tensor) if tensor.shape == shape else None
         source = recorder.value(given["input_"])
-        call = Call(name, module, recorder.count(module), source, taken, shape)
-        result = forward(*args, **keywords)
+        call = Call(leaf.name, module, recorder.count(module), source, taken, shape)
+        result = leaf.result()
         recorder.calls.append(call)
         returned = several(result) or (result,)
         recorder.keep(returned[0], Sent(shape, call, OUT))

@@ -1,6 +1,6 @@
 """What a framework's neuron is here: a model, and the maps that its module holds itself."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,9 +9,11 @@ import numpy as np
 from spikec.compiler.equation import Neuron
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.torch_library import per_neuron
-from spikec.compiler.frontends.torch_trace import Call, Constant, Given, Recorder, Sent, Value
+from spikec.compiler.frontends.torch_trace import Call, Constant, Given, Library, Sent, Value
 from spikec.compiler.synapses import Shape, Synapse
 from spikec.compiler.types import Array
+
+Keep = Callable[[Any, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,30 +35,10 @@ class Cell:
     graded: Array | None = None
 
 
-class Framework(Protocol):
+class Framework(Library, Protocol):
     """A library of neurons."""
 
     name: str
-
-    def owns(self, module: Any) -> bool:
-        """Return whether the module is one of its neurons."""
-        ...
-
-    def nameless(self, module: Any) -> bool:
-        """Return whether the module may be one that is no part of the network."""
-        ...
-
-    def run(
-        self,
-        recorder: Recorder,
-        name: str,
-        module: Any,
-        args: Sequence[Any],
-        keywords: Mapping[str, Any],
-        forward: Callable[..., Any],
-    ) -> Any:
-        """Call a neuron and record its steps."""
-        ...
 
     def cell(self, call: Call) -> Cell:
         """Return what a neuron is, given its first call.
@@ -72,6 +54,17 @@ class Framework(Protocol):
 
     def step(self, module: Any) -> float | None:
         """Return the step in seconds that a neuron assumes, or None."""
+        ...
+
+    def watch(self, module: Any, keep: Keep, hand_on: bool) -> None:
+        """Tell ``keep`` of every step that a neuron makes; ``unchanged`` takes it off again.
+
+        Args:
+            module: The neuron.
+            keep: Takes what it sends, and its states by name.
+            hand_on: Whether each step begins with the states that the last one left, whatever the
+                forward hands in.
+        """
         ...
 
 

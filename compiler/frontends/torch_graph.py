@@ -7,7 +7,7 @@ into a ``Threshold`` at zero.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
@@ -342,6 +342,15 @@ class Builder:
                 "it returns no signal of a neuron or layer",
                 "Return the spikes of the last layer",
             )
+
+    def neurons(self) -> Iterator[tuple[str, str, Mapping[str, str], str | None]]:
+        """Yield module, population, names of states, and the state that is sent as values."""
+        for name, cell in self.cells.items():
+            if self._names[name] in self.populations:
+                yield name, self._names[name], cell.states, None
+            if self._names[name] in self._readouts:
+                sends = next(theirs for theirs, ours in cell.states.items() if ours == "v")
+                yield name, self._readouts[self._names[name]], cell.states, sends
 
     def _is_membrane(self, tap: Tap) -> bool:
         value = tap.value

@@ -1,6 +1,6 @@
 """Layers of torch.nn: what each does to numbers, as synapses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -9,7 +9,15 @@ import numpy as np
 
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends.torch_library import numbers, several, torch
-from spikec.compiler.frontends.torch_trace import Mapped, Recorder, Unknown, Value, reshape, tensors
+from spikec.compiler.frontends.torch_trace import (
+    Leaf,
+    Mapped,
+    Recorder,
+    Unknown,
+    Value,
+    reshape,
+    tensors,
+)
 from spikec.compiler.synapses import (
     Conv1d,
     Conv2d,
@@ -283,22 +291,15 @@ class Layers:
         held = (*module.parameters(), *module.buffers())
         return not held and "Dropout" not in type(module).__name__
 
-    def run(
-        self,
-        recorder: Recorder,
-        name: str,
-        module: Any,
-        args: Sequence[Any],
-        keywords: Mapping[str, Any],
-        forward: Callable[..., Any],
-    ) -> Any:
+    def run(self, recorder: Recorder, leaf: Leaf) -> Any:
         """Call the layer and record its output.
 
         Raises:
             SpikecError: SPK1310 on a class that is not supported, SPK1311 on hooks.
         """
+        name, module = leaf.name, leaf.module
         kind = _kind(module)
-        inputs = list(tensors((args, keywords)))
+        inputs = list(tensors((leaf.args, leaf.keywords)))
         if kind is None or len(inputs) != 1:
             raise SpikecError(
                 "SPK1310",
@@ -308,7 +309,7 @@ class Layers:
             )
         refuse_hooks(name, module)
         source = recorder.value(inputs[0])
-        result = forward(*args, **keywords)
+        result = leaf.result()
         whole = isinstance(result, torch().Tensor)
         for tensor in tensors(result):
             shape = tuple(tensor.shape)

@@ -2,8 +2,9 @@
 
 import inspect
 import re
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,46 @@ from spikec.compiler.verify import verify_graph
 FRAMEWORKS: tuple[Framework, ...] = (SnnTorch(), Norse())
 
 
-def load_module(module: Any, sample: object | None, dt: float | None) -> Graph:
-    """Return the graph of a torch module.
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """A neuron module and the population that it became.
+
+    Attributes:
+        path: Of the module.
+        population: Name.
+        states: By the framework's name of a state, the model's.
+        sends: The state that is sent as values; None where it is what the neuron returns.
+    """
+
+    path: str
+    population: str
+    states: Mapping[str, str]
+    sends: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A torch module and what it was read as.
+
+    Attributes:
+        graph: The network.
+        module: The module.
+        arguments: Of its forward, by name, as in the sample.
+        axes: The axis of time of each argument that is read step by step.
+        steps: Steps that the forward made of the sample.
+        neurons: The neuron modules.
+    """
+
+    graph: Graph
+    module: Any
+    arguments: Mapping[str, Any]
+    axes: Mapping[str, int]
+    steps: int
+    neurons: tuple[Watched, ...]
+
+
+def load_module(module: Any, sample: object | None, dt: float | None) -> Loaded:
+    """Return a torch module and its graph.
 
     Args:
         module: The module; it is not changed.
@@ -48,15 +87,15 @@ def load_module(module: Any, sample: object | None, dt: float | None) -> Graph:
         ) from None
 
 
-def _loaded(module: Any, sample: object | None, dt: float | None) -> Graph:
-    tracer, result, names = _recorded(module, sample)
+def _loaded(module: Any, sample: object | None, dt: float | None) -> Loaded:
+    tracer, result, arguments = _recorded(module, sample)
     rolled = roll(tracer.calls)
     builder = Builder(rolled, _cell)
     builder.add_neurons()
     builder.add_outputs(
         [tap(rolled, tracer.value(t), s) for t, s in _returned(result) if tracer.known(t)]
     )
-    owners = {_owner(calls[0].module) for calls in rolled.calls.values()}
+    owners = {owner(calls[0].module) for calls in rolled.calls.values()}
     modules = [calls[0].module for calls in rolled.calls.values()]
     graph = Graph(
         re.sub(r"[^A-Za-z0-9_.-]", "_", type(module).__name__)[:128] or "network",
@@ -64,10 +103,11 @@ def _loaded(module: Any, sample: object | None, dt: float | None) -> Graph:
         tuple(builder.projections),
         _step(modules, dt),
         _metadata(owners),
-        (*builder.findings, *_shown_whole(builder, names)),
+        (*builder.findings, *_shown_whole(builder, arguments)),
     )
     verify_graph(graph)
-    return graph
+    neurons = tuple(Watched(*part) for part in builder.neurons())
+    return Loaded(graph, module, arguments, rolled.sliced, rolled.steps, neurons)
 
 
 def _returned(result: Any, state: bool = False) -> Iterator[tuple[Any, bool]]:
@@ -84,12 +124,13 @@ def _returned(result: Any, state: bool = False) -> Iterator[tuple[Any, bool]]:
             yield from _returned(part, inside)
 
 
-def _owner(module: Any) -> Framework:
+def owner(module: Any) -> Framework:
+    """Return the framework of a neuron module."""
     return next(f for f in FRAMEWORKS if f.owns(module))
 
 
 def _cell(call: Call) -> Cell:
-    return _owner(call.module).cell(call)
+    return owner(call.module).cell(call)
 
 
 def _shown_whole(builder: Builder, names: Iterable[str]) -> Iterable[Finding]:
@@ -118,7 +159,7 @@ def _step(modules: Sequence[Any], dt: float | None) -> float | None:
     Raises:
         SpikecError: SPK1335 when they differ.
     """
-    steps = {s for s in (_owner(m).step(m) for m in modules) if s is not None}
+    steps = {s for s in (owner(m).step(m) for m in modules) if s is not None}
     if dt is not None:
         steps.add(float(dt))
     if len(steps) > 1:
@@ -134,23 +175,28 @@ def _step(modules: Sequence[Any], dt: float | None) -> float | None:
 # ---------------------------------------------------------------- recording
 
 
-def _recorded(module: Any, sample: object | None) -> tuple[Tracer, Any, list[str]]:
+def _recorded(module: Any, sample: object | None) -> tuple[Tracer, Any, dict[str, Any]]:
     """Run the module once and return the recording, what it returned, and its arguments."""
     args = _sample(module, sample)
-    names = _arguments(module, len(args))
+    arguments = dict(zip(_arguments(module, len(args)), args, strict=True))
     tracer = Tracer((*FRAMEWORKS, Layers()), _names(module), record)
     tracer.constant([m.__dict__ for m in module.modules()])
     tracer.constant(args)
-    for name, arg in zip(names, args, strict=True):
+    for name, arg in arguments.items():
         if isinstance(arg, torch().Tensor):
             tracer.keep(arg, Given(tuple(arg.shape), name, arg))
-    with _unchanged(module):
-        module.eval()
-        for framework in FRAMEWORKS:
-            framework.fresh(module.modules())
+    with unchanged(module):
+        begin(module)
         tracer.constant([m._buffers for m in module.modules()])
         result = tracer.run(module, args)
-    return tracer, result, names
+    return tracer, result, arguments
+
+
+def begin(module: Any) -> None:
+    """Bring a module into evaluation mode, and its hidden states to those of a new sequence."""
+    module.eval()
+    for framework in FRAMEWORKS:
+        framework.fresh(module.modules())
 
 
 def _names(module: Any) -> dict[int, str]:
@@ -196,16 +242,20 @@ def _argument(module: Any, place: int, given: Any) -> Any:
     elif value.ndim < 2 or not value.numel():
         problem = f"of shape {tuple(value.shape)}" if value.ndim else "a number"
     else:
-        dtypes = (p.dtype for p in (*module.parameters(), *module.buffers()))
-        kind = next((d for d in dtypes if d.is_floating_point), torch().get_default_dtype())
         # A new tensor, so that two arguments that are one stay apart.
-        return value.detach().clone().to(kind)
+        return value.detach().clone().to(float_type(module))
     raise SpikecError(
         "SPK1337",
         "sample",
         f"argument {place} is {problem}, not a tensor with a batch axis",
         "Give (batch, ...), or (time, batch, ...) for a forward over time",
     )
+
+
+def float_type(module: Any) -> Any:
+    """Return the type of numbers that a module holds."""
+    dtypes = (p.dtype for p in (*module.parameters(), *module.buffers()))
+    return next((d for d in dtypes if d.is_floating_point), torch().get_default_dtype())
 
 
 def _derived(module: Any) -> Any:
@@ -228,7 +278,7 @@ def _derived(module: Any) -> Any:
 
 
 @contextmanager
-def _unchanged(module: Any) -> Generator[None]:
+def unchanged(module: Any) -> Generator[None]:
     """Put back everything that running a module may set on it and on its parts."""
     kept: list[tuple[Any, dict[str, Any], list[tuple[dict[Any, Any], dict[Any, Any]]]]] = []
     for part in module.modules():

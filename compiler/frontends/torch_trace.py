@@ -132,6 +132,33 @@ class Call:
     shape: Shape
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Leaf:
+    """A call of a module that is not looked into.
+
+    Attributes:
+        name: Of the module.
+        module: The module.
+        args: What it is given by position.
+        keywords: What it is given by name.
+        forward: What computes the result.
+    """
+
+    name: str
+    module: Any
+    args: Sequence[Any]
+    keywords: Mapping[str, Any]
+    forward: Callable[..., Any]
+
+    def given(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return what it is given, by the names of its parameters."""
+        return dict(zip(names, self.args, strict=False)) | dict(self.keywords)
+
+    def result(self) -> Any:
+        """Compute."""
+        return self.forward(*self.args, **self.keywords)
+
+
 class Recorder(Protocol):
     """What adapters and layers use of the tracer."""
 
@@ -173,15 +200,7 @@ class Library(Protocol):
         """Return whether the module may be one that is no part of the network."""
         ...
 
-    def run(
-        self,
-        recorder: Recorder,
-        name: str,
-        module: Any,
-        args: Sequence[Any],
-        keywords: Mapping[str, Any],
-        forward: Callable[..., Any],
-    ) -> Any:
+    def run(self, recorder: Recorder, leaf: Leaf) -> Any:
         """Call the leaf, record what it returns, and return it."""
         ...
 
@@ -285,7 +304,7 @@ class Tracer:
             finally:
                 self._inside = False
 
-        return owner.run(self, name, module, args, keywords, quietly)
+        return owner.run(self, Leaf(name, module, args, keywords, quietly))
 
     def function(self, function: Callable[..., Any], args: Any, keywords: Any) -> Any:
         """Run one tensor function and record its result where an operand is recorded."""
