@@ -145,7 +145,7 @@ def report(
     blocks: list[Block] = []
     if wanted.explain:
         found = remedies(graph, program, context)
-        shown |= {"cores": told.as_json(), "remedies": [asdict(r) for r in found]}
+        shown |= {"cores": told.as_json(), "remedies": [asdict(r) for r in found if r.text]}
         blocks += ["", *told.blocks(), *_remedy_blocks(program, found), ""]
     if wanted.plot is not None:
         told.plot(wanted.plot)
@@ -156,14 +156,18 @@ def report(
 
 def _remedy_blocks(program: Program, found: list["Remedy"]) -> list[Block]:
     assert program.mapping is not None
-    before, cores = agreement(program), program.mapping.size
+    before = agreement(program)
+    cores = next((r.cores for r in found if not r.text), program.mapping.size)
     rows: list[tuple[str, ...]] = []
-    for remedy in found:
+    for remedy in (r for r in found if r.text):
         effect = "unknown: give --calibration"
         if before is not None and remedy.agreement is not None:
             effect = f"{100 * (before - remedy.agreement):+.2f} %"
         rows.append((remedy.text, f"{remedy.cores:,}", f"{remedy.cores - cores:+,}", effect))
-    return ["", Table(("what would change", "cores", "difference", "spike error"), tuple(rows))]
+    return [
+        "",
+        Table(("what would help", "cores, about", "difference", "spike error"), tuple(rows)),
+    ]
 
 
 def least_cores(held: Load) -> dict[str, int]:
@@ -234,9 +238,9 @@ def remedies(graph: Graph, program: Program, context: Context) -> list[Remedy]:
 
 
 def _variants(program: Program) -> list[tuple[str, str, str]]:
-    """Return text, target and pipeline of changes that may take fewer cores."""
-    passes = program.passes.removesuffix(",place")
-    found: list[tuple[str, str, str]] = []
+    """Return text, target and pipeline of changes that may take fewer cores; first of none."""
+    passes = _quick(program.passes)
+    found = [("", program.target, passes)]
     for bits in (6, 5, 4):
         if "weight_bits" not in passes:
             changed = passes.replace("quantize_loihi{", f"quantize_loihi{{weight_bits={bits},")
@@ -245,9 +249,17 @@ def _variants(program: Program) -> list[tuple[str, str, str]]:
         changed = passes.replace("retime", "prune,retime")
         found.append(("prune zero weights", program.target, changed))
     if program.target == "loihi1":
-        there = load_target("loihi2").pipeline.removesuffix(",place")
+        there = _quick(load_target("loihi2").pipeline)
         found.append(("--target loihi2", "loihi2", there))
     return found
+
+
+def _quick(pipeline: str) -> str:
+    """Return the pipeline with a fast partition, whose number of cores is near that of the best."""
+    whole = pipeline.removesuffix(",place")
+    if "partition{" in whole:
+        return whole.replace("partition{", "partition{method=greedy,")
+    return whole.replace("partition", "partition{method=greedy}")
 
 
 def agreement(program: Program) -> float | None:

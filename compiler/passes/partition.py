@@ -13,7 +13,7 @@ from spikec.compiler.agreement import chunks
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Program
 from spikec.compiler.mapping.demand import Demand, network, seated
-from spikec.compiler.mapping.partition import partition
+from spikec.compiler.mapping.partition import Method, partition
 from spikec.compiler.mapping.placement import sequential
 from spikec.compiler.mapping.tiles import by_blocks, too_many
 from spikec.compiler.pipeline import Context
@@ -29,6 +29,7 @@ class Partition:
 
     Attributes:
         seed: Of the search; equal seeds give equal mappings.
+        method: best, or one of its parts: sequential, greedy, multilevel.
         compartments: Neurons per core; 0 for the target's limit, as for all that follow.
         in_axons: Sources that reach a core.
         out_axons: Pairs of a neuron of a core and a core that it reaches.
@@ -39,6 +40,7 @@ class Partition:
 
     name: ClassVar[str] = "partition"
     seed: int = 0
+    method: Method = "best"
     compartments: int = 0
     in_axons: int = 0
     out_axons: int = 0
@@ -53,7 +55,7 @@ class Partition:
             SpikecError: SPK1770.
         """
         for f in fields(self):
-            if getattr(self, f.name) < 0:
+            if f.name != "method" and getattr(self, f.name) < 0:
                 raise SpikecError(
                     "SPK1770", f"partition {f.name}", "it is negative", "Use 0 or more"
                 )
@@ -77,7 +79,8 @@ class Partition:
         backend = find_backend(target.backend)
         if program.mapping is not None or backend.supports(program):
             return program
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "seed"}
+        searched = ("seed", "method")
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in searched}
         rate = measured_rates(program, context)
         report = {
             "limits": {name: value for name, value in given.items() if value},
@@ -89,7 +92,9 @@ class Partition:
             seat = by_blocks(program, demand)
         else:
             try:
-                seat = partition(network(program, demand, rate), demand.limits, self.seed)
+                seat = partition(
+                    network(program, demand, rate), demand.limits, self.seed, self.method
+                )
             except SpikecError as error:
                 raise _named(program, error) from None
         cores = int(seat.max(initial=-1)) + 1
