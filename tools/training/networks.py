@@ -1,0 +1,100 @@
+# pyright: basic, reportMissingImports=false
+"""The networks: snnTorch's Leaky and RLeaky, and Norse's LIF, each over time."""
+
+from typing import Any
+
+import norse.torch as norse
+import snntorch as snn
+import torch
+from snntorch import surrogate
+from torch import nn
+
+from spikec.compiler.types import Array
+
+CLASSES = 10
+STEP = 0.01  # seconds, of a frame of events
+
+
+class Leaky(nn.Module):  # type: ignore[misc]
+    """Two layers of snnTorch's Leaky; spikes (steps, samples, inputs) in, (..., 10) out."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        nn.Module.__init__(self)
+        options: dict[str, Any] = {
+            "reset_mechanism": "zero",
+            "spike_grad": surrogate.fast_sigmoid(slope=25),
+        }
+        self.fc1, self.lif1 = nn.Linear(inputs, hidden), snn.Leaky(beta=0.9, **options)
+        self.fc2, self.lif2 = nn.Linear(hidden, CLASSES), snn.Leaky(beta=0.9, **options)
+
+    def forward(self, x: Any) -> Any:
+        """Return the output spikes."""
+        mem1, mem2 = self.lif1.reset_mem(), self.lif2.reset_mem()
+        sent: list[Any] = []
+        for current in self.fc1(x):
+            spikes, mem1 = self.lif1(current, mem1)
+            spikes, mem2 = self.lif2(self.fc2(spikes), mem2)
+            sent.append(spikes)
+        return torch.stack(sent)
+
+
+class Recurrent(nn.Module):  # type: ignore[misc]
+    """A layer of snnTorch's RLeaky, all to all, before one of Leaky."""
+
+    def __init__(self, inputs: int, hidden: int) -> None:
+        nn.Module.__init__(self)
+        options: dict[str, Any] = {
+            "reset_mechanism": "zero",
+            "reset_delay": False,
+            "spike_grad": surrogate.fast_sigmoid(slope=10),
+        }
+        self.fc1 = nn.Linear(inputs, hidden)
+        self.lif1 = snn.RLeaky(beta=0.9, linear_features=hidden, **options)
+        self.fc2, self.lif2 = nn.Linear(hidden, CLASSES), snn.Leaky(beta=0.95, **options)
+
+    def forward(self, x: Any) -> Any:
+        """Return the output spikes."""
+        (sent1, mem1), mem2 = self.lif1.reset_mem(), self.lif2.reset_mem()
+        sent: list[Any] = []
+        for current in self.fc1(x):
+            sent1, mem1 = self.lif1(current, sent1, mem1)
+            spikes, mem2 = self.lif2(self.fc2(sent1), mem2)
+            sent.append(spikes)
+        return torch.stack(sent)
+
+
+def norse_net(inputs: int, hidden: int, readout: str) -> Any:
+    """Return Linear, LIF, Linear, and LIF, or LI where the membrane is read."""
+    rates = {"tau_syn_inv": torch.tensor(50.0), "tau_mem_inv": torch.tensor(20.0)}
+    p = norse.LIFParameters(alpha=torch.tensor(10.0), **rates)
+    last = norse.LIF(p, dt=STEP) if readout == "count" else norse.LI(norse.LIParameters(**rates), dt=STEP)
+    return norse.SequentialState(
+        nn.Linear(inputs, hidden, bias=False),
+        norse.LIF(p, dt=STEP),
+        nn.Linear(hidden, CLASSES, bias=False),
+        last,
+    )
+
+
+def make(name: str, inputs: int, hidden: int) -> Any:
+    """Return a network by its name, its weights drawn by torch's global generator."""
+    if name == "mnist":
+        return Leaky(inputs, hidden)
+    if name == "recurrent":
+        return Recurrent(inputs, hidden)
+    return norse_net(inputs, hidden, READOUTS[name])
+
+
+# How a class is read from the output: by count of spikes, or by the largest membrane of all steps.
+READOUTS = {"mnist": "count", "recurrent": "count", "norse": "count", "norse_li": "membrane"}
+
+
+def outputs(net: Any, spikes: Array, dtype: Any = torch.float32) -> Any:
+    """Return what a network sends, a tensor (steps, samples, 10), for (samples, steps, inputs)."""
+    made = net(torch.from_numpy(spikes).transpose(0, 1).to(dtype))
+    return made[0] if isinstance(made, tuple) else made
+
+
+def scores(name: str, sent: Any) -> Any:
+    """Return (samples, 10), of which the largest is the class."""
+    return sent.sum(0) if READOUTS[name] == "count" else sent.amax(0)

@@ -1,0 +1,132 @@
+# pyright: basic, reportMissingImports=false
+"""Train a network, or take it from the user's cache folder.
+
+Weights that were trained on data of others stay out of the project: they lie in the cache, under a
+name of the network, its options and the data's hash.
+"""
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from spikec.compiler.disk import whole_file
+from training import networks, tasks
+from training.fit import Settings, fit
+from training.tasks import Task
+
+PACKAGES = ("torch", "snntorch", "norse", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A network and how it is trained.
+
+    Attributes:
+        name: Of the network.
+        hidden: Hidden neurons.
+        settings: How to train.
+        threads: Of torch; a small network is slower in two.
+        seed: Of the first weights, the order of samples, and what is drawn of them.
+    """
+
+    name: str
+    hidden: int
+    settings: Settings
+    threads: int = 2
+    seed: int = 0
+
+    def with_options(self, epochs: int | None, seed: int) -> "Recipe":
+        """Return the recipe with another seed, and other epochs if given."""
+        settings = self.settings if epochs is None else replace(self.settings, epochs=epochs)
+        return replace(self, settings=settings, seed=seed)
+
+
+FULL = {
+    "mnist": Recipe("mnist", 256, Settings(epochs=8, batch=200, rate=2e-3, weight_decay=1e-4)),
+    "recurrent": Recipe("recurrent", 128, Settings(60, 100, 2e-3, 1e-3)),
+    "norse": Recipe("norse", 200, Settings(80, 50, 2e-3, 1e-2)),
+    "norse_li": Recipe("norse_li", 200, Settings(80, 50, 2e-3, 1e-2)),
+}
+_QUICK = Settings(epochs=6, batch=64, rate=1e-2, weight_decay=1e-4)
+SMALL = {name: Recipe(name, 32, _QUICK, threads=1) for name in FULL}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A trained network.
+
+    Attributes:
+        recipe: How it was trained.
+        task: On what.
+        net: The module, in evaluation mode and float32.
+        seconds: What training took; None for a network out of the cache.
+    """
+
+    recipe: Recipe
+    task: Task
+    net: Any
+    seconds: float | None
+
+
+def load_task(name: str, folder: Path | None) -> Task:
+    """Return the data of a network: of the folder, or scikit-learn's digits for None."""
+    return tasks.SMALL[name]() if folder is None else tasks.FULL[name](folder)
+
+
+def train(recipe: Recipe, task: Task) -> Trained:
+    """Return the network, trained now or earlier.
+
+    Raises:
+        SpikecError: Where the cache cannot be written.
+    """
+    torch.set_num_threads(recipe.threads)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(recipe.seed)
+    net = networks.make(recipe.name, task.test.shape[2], recipe.hidden)
+    path = cache_path(recipe, task)
+    seconds: float | None = None
+    if path.is_file():
+        net.load_state_dict(torch.load(path, weights_only=True))
+    else:
+        begin = time.perf_counter()
+        _fit(net, recipe, task)
+        seconds = time.perf_counter() - begin
+        save(net, path)
+    return Trained(recipe, task, net.eval(), seconds)
+
+
+def _fit(net: Any, recipe: Recipe, task: Task) -> None:
+    random = np.random.default_rng(recipe.seed)
+
+    def scores(batch: Any) -> Any:
+        sent = networks.outputs(net, task.source.draw(batch.numpy(), random))
+        return networks.scores(recipe.name, sent)
+
+    labels = torch.from_numpy(task.labels)
+    fit(net.train().parameters(), labels, recipe.settings, lambda: scores)
+
+
+def save(net: Any, path: Path) -> None:
+    """Write the weights as a state_dict, whole or not at all.
+
+    Raises:
+        SpikecError: Where the disk refuses.
+    """
+    with whole_file(path) as temporary, temporary.open("wb") as stream:
+        torch.save(net.state_dict(), stream)
+
+
+def cache_path(recipe: Recipe, task: Task) -> Path:
+    """Return where the weights are kept."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    made_by = [f"{p} {version(p)}" for p in PACKAGES]
+    key = hashlib.sha256(repr((recipe, made_by, task.digest)).encode()).hexdigest()[:16]
+    options = f"{recipe.name}-{recipe.hidden}-epochs{recipe.settings.epochs}-seed{recipe.seed}"
+    return Path(base) / "spikec" / "trained" / f"{options}-{task.digest[:12]}-{key}.pt"
