@@ -18,6 +18,7 @@ from training import networks
 from training.train import Trained
 
 CHUNK = 500  # samples at a time: 25 steps of 784 inputs in float64 are 80 MB
+LIMITS = {"float32": 1e-4, "float64": 1e-9}  # of a membrane, whose threshold would be 1
 EIGHT_BITS = "discretize,quantize{weight_bits=8}"
 
 
@@ -30,10 +31,10 @@ class Found:
         right: Right classes by what ran: the framework in either precision, and each program.
         seconds: Wall time of each of them.
         differing: Samples whose output differs from spikec's floating point, by precision: any
-            count of an output neuron, or a membrane of the output by more than 1e-9.
+            count of an output neuron, or a membrane of the output beyond LIMITS.
         hidden: The same for any single hidden spike.
         spikes: By population, as spikec sent them in floating point.
-        largest: Largest difference of an output membrane in float64.
+        largest: Largest difference of an output membrane, by precision.
         refused: What a target said that cannot run the network.
     """
 
@@ -43,7 +44,7 @@ class Found:
     differing: dict[str, int] = field(default_factory=dict[str, int])
     hidden: dict[str, int] = field(default_factory=dict[str, int])
     spikes: dict[str, int] = field(default_factory=dict[str, int])
-    largest: float = 0.0
+    largest: dict[str, float] = field(default_factory=dict[str, float])
     refused: dict[str, str] = field(default_factory=dict[str, str])
 
     def points(self, name: str) -> float:
@@ -126,7 +127,7 @@ def _run_framework(trained: Trained, dtype: Any, mine: dict[str, Array], found: 
         *inner, last = sent
         method = networks.READOUTS[trained.recipe.name]
         right += int((read_out(sent[last], method) == trained.task.test_labels[part]).sum())
-        differing += int(_differs(sent[last], mine[last][part], dtype, found).sum())
+        differing += int(_differs(sent[last], mine[last][part], precision, found).sum())
         wrong = [(sent[n] != mine[n][part]).any(axis=(1, 2)) for n in inner]
         hidden += int(np.any(wrong, axis=0).sum())
     name = f"framework {precision}"
@@ -134,14 +135,13 @@ def _run_framework(trained: Trained, dtype: Any, mine: dict[str, Array], found: 
     found.differing[precision], found.hidden[precision] = differing, hidden
 
 
-def _differs(theirs: Array, mine: Array, dtype: Any, found: Found) -> Array:
+def _differs(theirs: Array, mine: Array, precision: str, found: Found) -> Array:
     """Return which samples have another count of an output neuron, or another membrane."""
     if mine.dtype.kind != "f":
         return np.asarray((theirs.sum(axis=1) != mine.sum(axis=1)).any(axis=1))
     gap = np.abs(theirs - mine).max(axis=(1, 2))
-    if dtype == torch.float64:
-        found.largest = max(found.largest, float(gap.max()))
-    return np.asarray(gap > 1e-9)
+    found.largest[precision] = max(found.largest.get(precision, 0.0), float(gap.max()))
+    return np.asarray(gap > LIMITS[precision])
 
 
 def _sent(net: Any, data: Array, dtype: Any) -> dict[str, Array]:

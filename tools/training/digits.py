@@ -1,9 +1,7 @@
 """The handwritten digits of scikit-learn, split as every figure about them splits them."""
 
+import importlib
 from typing import Any
-
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 from spikec.compiler.types import Array
 
@@ -11,7 +9,11 @@ SPLIT: dict[str, Any] = {"test_size": 0.3, "random_state": 0}
 
 
 def split_digits() -> tuple[Array, Array, Array, Array]:
-    """Return 1,257 training and 540 held-out images (n, 64) in 0 to 1, and both labels."""
-    data: Any = load_digits()
-    split: Any = train_test_split(data.data / 16, data.target, stratify=data.target, **SPLIT)
-    return tuple(split)  # type: ignore[return-value]
+    """Return 1,257 training and 540 held-out images (n, 64) in 0 to 1, and the labels of both."""
+    datasets: Any = importlib.import_module("sklearn.datasets")
+    selection: Any = importlib.import_module("sklearn.model_selection")
+    pixels, labels = datasets.load_digits(return_X_y=True)
+    train, test, known, wanted = selection.train_test_split(
+        pixels / 16, labels, stratify=labels, **SPLIT
+    )
+    return train, test, known, wanted

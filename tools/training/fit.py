@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from rich.progress import Progress
 
+# Called for every epoch; returns what gives the scores (batch, classes) of the samples of a batch.
+Begin = Callable[[], Callable[[Any], Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -27,20 +30,16 @@ class Settings:
     weight_decay: float
 
 
-def fit(
-    weights: Iterable[Any], labels: Any, settings: Settings, begin: Callable[[], Callable[[Any], Any]]
-) -> None:
+def fit(weights: Iterable[Any], labels: Any, settings: Settings, begin: Begin) -> None:
     """Train weights, with a progress bar.
 
     Args:
         weights: Parameters.
         labels: Classes (samples,), a tensor.
         settings: How.
-        begin: Called for every epoch; returns what gives the scores (batch, classes) of samples.
+        begin: The network.
     """
-    optimizer = torch.optim.AdamW(
-        weights, lr=settings.rate, weight_decay=settings.weight_decay
-    )
+    optimizer = torch.optim.AdamW(weights, lr=settings.rate, weight_decay=settings.weight_decay)
     steps = settings.epochs * math.ceil(len(labels) / settings.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     with Progress(transient=True) as shown:

@@ -13,12 +13,14 @@ from spikec.compiler.types import Array
 
 CLASSES = 10
 STEP = 0.01  # seconds, of a frame of events
+FIRST_DRIVE = 4.0  # of Norse's weights, so that neurons spike from the start
 
 
 class Leaky(nn.Module):  # type: ignore[misc]
     """Two layers of snnTorch's Leaky; spikes (steps, samples, inputs) in, (..., 10) out."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
+        """Draw the weights."""
         nn.Module.__init__(self)
         options: dict[str, Any] = {
             "reset_mechanism": "zero",
@@ -42,6 +44,7 @@ class Recurrent(nn.Module):  # type: ignore[misc]
     """A layer of snnTorch's RLeaky, all to all, before one of Leaky."""
 
     def __init__(self, inputs: int, hidden: int) -> None:
+        """Draw the weights."""
         nn.Module.__init__(self)
         options: dict[str, Any] = {
             "reset_mechanism": "zero",
@@ -67,13 +70,12 @@ def norse_net(inputs: int, hidden: int, readout: str) -> Any:
     """Return Linear, LIF, Linear, and LIF, or LI where the membrane is read."""
     rates = {"tau_syn_inv": torch.tensor(50.0), "tau_mem_inv": torch.tensor(20.0)}
     p = norse.LIFParameters(alpha=torch.tensor(10.0), **rates)
-    last = norse.LIF(p, dt=STEP) if readout == "count" else norse.LI(norse.LIParameters(**rates), dt=STEP)
-    return norse.SequentialState(
-        nn.Linear(inputs, hidden, bias=False),
-        norse.LIF(p, dt=STEP),
-        nn.Linear(hidden, CLASSES, bias=False),
-        last,
-    )
+    spiking = readout == "count"
+    last = norse.LIF(p, dt=STEP) if spiking else norse.LI(norse.LIParameters(**rates), dt=STEP)
+    lines = [nn.Linear(a, b, bias=False) for a, b in ((inputs, hidden), (hidden, CLASSES))]
+    for line in lines:
+        line.weight.data.mul_(FIRST_DRIVE)
+    return norse.SequentialState(lines[0], norse.LIF(p, dt=STEP), lines[1], last)
 
 
 def make(name: str, inputs: int, hidden: int) -> Any:

@@ -1,5 +1,7 @@
 """Recordings of speech as spikes: a mel spectrum, cut at a few levels."""
 
+from math import log10
+
 import numpy as np
 
 from spikec.compiler.types import Array
@@ -11,12 +13,10 @@ LEVELS = (-45.0, -35.0, -25.0, -15.0)  # dB below the loudest band of the record
 
 def mel_filters() -> Array:
     """Return triangles (BANDS, WINDOW // 2 + 1), equally far apart in mel."""
-    low, high = (2595 * np.log10(1 + f / 700) for f in (LOWEST, HIGHEST))
-    edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
-    at = np.fft.rfftfreq(WINDOW, 1 / RATE)[None]
-    left, centre, right = (edges[k : k + BANDS, None] for k in range(3))
-    rise, fall = (at - left) / (centre - left), (right - at) / (right - centre)
-    return np.asarray(np.clip(np.minimum(rise, fall), 0.0, None))
+    low, high = (2595 * log10(1 + f / 700) for f in (LOWEST, HIGHEST))
+    edges: Array = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
+    at = np.fft.rfftfreq(WINDOW, 1 / RATE)
+    return np.array([np.interp(at, edges[k : k + 3], [0, 1, 0]) for k in range(BANDS)])
 
 
 def cut_levels(audio: Array, steps: int) -> Array:

@@ -55,9 +55,9 @@ class Recordings:
     def draw(self, which: Array, random: np.random.Generator) -> Array:
         """Return the recordings, each moved as a whole."""
         made = np.zeros((len(which), *self.spikes.shape[1:]), dtype=np.bool_)
-        for row, k in zip(made, which.tolist(), strict=True):
+        for row, k in enumerate(which.tolist()):
             by = [int(random.integers(-m, m + 1)) for m in self.moves]
-            row[_places(by)] = self.spikes[k][_places([-b for b in by])]
+            made[row][_places(by)] = self.spikes[k][_places([-b for b in by])]
         return made.reshape(*made.shape[:2], -1)
 
 
@@ -97,10 +97,15 @@ def small_images() -> Task:
 
 
 def small_recordings() -> Task:
-    """Return the digits of scikit-learn, latency-coded in 16 steps, moved by up to two steps."""
+    """Return the digits of scikit-learn in 16 steps, moved by up to two steps.
+
+    A pixel spikes in every step from the one of its latency code on: brighter ones begin earlier.
+    """
     pixels, held_out, labels, wanted = split_digits()
-    spikes, test = (encode(a, "latency", 16) for a in (pixels, held_out))
-    return Task(Recordings(spikes, (2, 0)), labels, test, wanted, _digest(pixels, held_out))
+    train, test = (
+        np.logical_or.accumulate(encode(a, "latency", 16), axis=1) for a in (pixels, held_out)
+    )
+    return Task(Recordings(train, (2, 0)), labels, test, wanted, _digest(pixels, held_out))
 
 
 def mnist(folder: Path) -> Task:
@@ -138,9 +143,7 @@ def nmnist(folder: Path) -> Task:
     train, labels, test, wanted = made
     flat = test.reshape(*test.shape[:2], -1)
     source = Recordings(train, (1, 0, 1, 1))
-    return Task(
-        source, labels.astype(np.int64), flat, wanted.astype(np.int64), _file_digest(path)
-    )
+    return Task(source, labels.astype(np.int64), flat, wanted.astype(np.int64), _file_digest(path))
 
 
 def frames(counts: Array, t_us: Array, p: Array, y: Array, x: Array) -> Array:

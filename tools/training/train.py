@@ -2,7 +2,8 @@
 """Train a network, or take it from the user's cache folder.
 
 Weights that were trained on data of others stay out of the project: they lie in the cache, under a
-name of the network, its options and the data's hash.
+name of the network, its options and the data's hash, and of all that decides about them: versions
+of the packages, and the code of this folder.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from training.fit import Settings, fit
 from training.tasks import Task
 
 PACKAGES = ("torch", "snntorch", "norse", "numpy")
+CODE = ("digits", "fit", "networks", "sound", "tasks", "train")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ def cache_path(recipe: Recipe, task: Task) -> Path:
     """Return where the weights are kept."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     made_by = [f"{p} {version(p)}" for p in PACKAGES]
-    key = hashlib.sha256(repr((recipe, made_by, task.digest)).encode()).hexdigest()[:16]
+    code = [(Path(__file__).parent / f"{name}.py").read_text() for name in CODE]
+    key = hashlib.sha256(repr((recipe, made_by, code, task.digest)).encode()).hexdigest()[:12]
     options = f"{recipe.name}-{recipe.hidden}-epochs{recipe.settings.epochs}-seed{recipe.seed}"
     return Path(base) / "spikec" / "trained" / f"{options}-{task.digest[:12]}-{key}.pt"
