@@ -12,6 +12,7 @@ from torch import nn
 from spikec.compiler.types import Array
 
 CLASSES = 10
+SURROGATE = surrogate.fast_sigmoid(slope=10)
 STEP = 0.01  # seconds, of a frame of events
 FIRST_DRIVE = 4.0  # of Norse's weights, so that neurons spike from the start
 
@@ -22,10 +23,7 @@ class Leaky(nn.Module):  # type: ignore[misc]
     def __init__(self, inputs: int, hidden: int) -> None:
         """Draw the weights."""
         nn.Module.__init__(self)
-        options: dict[str, Any] = {
-            "reset_mechanism": "zero",
-            "spike_grad": surrogate.fast_sigmoid(slope=25),
-        }
+        options: dict[str, Any] = {"reset_mechanism": "zero", "spike_grad": SURROGATE}
         self.fc1, self.lif1 = nn.Linear(inputs, hidden), snn.Leaky(beta=0.9, **options)
         self.fc2, self.lif2 = nn.Linear(hidden, CLASSES), snn.Leaky(beta=0.9, **options)
 
@@ -49,7 +47,7 @@ class Recurrent(nn.Module):  # type: ignore[misc]
         options: dict[str, Any] = {
             "reset_mechanism": "zero",
             "reset_delay": False,
-            "spike_grad": surrogate.fast_sigmoid(slope=10),
+            "spike_grad": SURROGATE,
         }
         self.fc1 = nn.Linear(inputs, hidden)
         self.lif1 = snn.RLeaky(beta=0.9, linear_features=hidden, **options)

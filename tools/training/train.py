@@ -3,7 +3,7 @@
 
 Weights that were trained on data of others stay out of the project: they lie in the cache, under a
 name of the network, its options and the data's hash, and of all that decides about them: versions
-of the packages, and the code of this folder.
+of the packages, and the code that defines data and network.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from training.fit import Settings, fit
 from training.tasks import Task
 
 PACKAGES = ("torch", "snntorch", "norse", "numpy")
-CODE = ("digits", "fit", "networks", "sound", "tasks", "train")
+CODE = ("digits", "fit", "networks", "sound", "tasks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,12 @@ class Recipe:
         name: Of the network.
         hidden: Hidden neurons.
         settings: How to train.
-        threads: Of torch; a small network is slower in two.
         seed: Of the first weights, the order of samples, and what is drawn of them.
     """
 
     name: str
     hidden: int
     settings: Settings
-    threads: int = 2
     seed: int = 0
 
     def with_options(self, epochs: int | None, seed: int) -> "Recipe":
@@ -50,14 +48,15 @@ class Recipe:
         return replace(self, settings=settings, seed=seed)
 
 
+# Chosen on a fifth of the training data that was held back; the test data only measure.
 FULL = {
-    "mnist": Recipe("mnist", 256, Settings(epochs=8, batch=200, rate=2e-3, weight_decay=1e-4)),
-    "recurrent": Recipe("recurrent", 128, Settings(60, 100, 2e-3, 1e-3)),
-    "norse": Recipe("norse", 200, Settings(80, 50, 2e-3, 1e-2)),
-    "norse_li": Recipe("norse_li", 200, Settings(80, 50, 2e-3, 1e-2)),
+    "mnist": Recipe("mnist", 256, Settings(epochs=8, batch=200, rate=1e-3, weight_decay=1e-4)),
+    "recurrent": Recipe("recurrent", 128, Settings(40, 100, 3e-3, 1e-3)),
+    "norse": Recipe("norse", 200, Settings(60, 50, 1e-2, 1e-2)),
+    "norse_li": Recipe("norse_li", 200, Settings(60, 50, 5e-3, 1e-2)),
 }
-_QUICK = Settings(epochs=6, batch=64, rate=1e-2, weight_decay=1e-4)
-SMALL = {name: Recipe(name, 32, _QUICK, threads=1) for name in FULL}
+_QUICK = Settings(epochs=8, batch=64, rate=1e-2, weight_decay=1e-4)
+SMALL = {name: Recipe(name, 32, _QUICK) for name in FULL}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +87,7 @@ def train(recipe: Recipe, task: Task) -> Trained:
     Raises:
         SpikecError: Where the cache cannot be written.
     """
-    torch.set_num_threads(recipe.threads)
+    torch.set_num_threads(1)  # a second one helps little, and sums in another order
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(recipe.seed)
     net = networks.make(recipe.name, task.test.shape[2], recipe.hidden)
