@@ -2,8 +2,8 @@
 """Compare a trained network with what spikec makes of it, on every test sample."""
 
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from spikec.compiler.signals import quiet, read_out
 from spikec.compiler.simulator import Simulator
 from spikec.compiler.types import Array
 from training import networks
+from training.precision import double_spikes
 from training.train import Trained
 
 CHUNK = 500  # samples at a time: 25 steps of 784 inputs in float64 are 80 MB
@@ -54,17 +55,6 @@ class Found:
     def lost(self, name: str) -> float:
         """Return by how many points a program is below spikec's floating point."""
         return self.points("spikec float") - self.points(name)
-
-
-@contextmanager
-def double_spikes() -> Generator[None]:
-    """Let ``Tensor.float``, by which snnTorch makes spikes, give float64."""
-    original = torch.Tensor.float
-    torch.Tensor.float = torch.Tensor.double
-    try:
-        yield
-    finally:
-        torch.Tensor.float = original
 
 
 def compare(trained: Trained, graph: spikec.Graph | None = None) -> Found:
@@ -152,7 +142,7 @@ def _sent(net: Any, data: Array, dtype: Any) -> dict[str, Array]:
         if type(module).__module__.startswith(("snntorch.", "norse.")) and name:
             hooks.append(module.register_forward_hook(_keep(sent.setdefault(name, []))))
     try:
-        with torch.no_grad(), double_spikes() if dtype == torch.float64 else torch.no_grad():
+        with torch.no_grad(), double_spikes() if dtype == torch.float64 else nullcontext():
             networks.outputs(net, data, dtype)
     finally:
         for hook in hooks:
