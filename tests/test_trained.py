@@ -103,6 +103,21 @@ def places(spikes: Array) -> frozenset[tuple[int, ...]]:
     return frozenset(tuple(int(k) for k in row) for row in np.argwhere(spikes))
 
 
+def test_weights_are_learned_as_the_integers_hold_them() -> None:
+    """Trained at 8 bits, all that enters a population has one step, and quantize finds it."""
+    trained = train.train(train.SMALL["recurrent"], train.load_task("recurrent", None))
+    net = trained.net
+    for group in networks.entering("recurrent", net):
+        weights = [layer.weight.detach().double().numpy() for layer in group]
+        step = max(float(np.abs(w).max()) for w in weights) / 127
+        for w in weights:
+            np.testing.assert_allclose(w, np.rint(w / step) * step, rtol=0, atol=1e-6 * step * 127)
+    graph = spikec.load(net, sample=torch.zeros(4, 1, 64))
+    made = spikec.compile(graph, pipeline="discretize,quantize{weight_bits=8}")
+    for old, new in zip(graph.projections, made.graph.projections, strict=True):
+        np.testing.assert_allclose(new.synapse.weight.real(), old.synapse.weight.data, 0, 1e-6)
+
+
 # Data --------------------------------------------------------------------------------------------
 
 

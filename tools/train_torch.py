@@ -33,11 +33,14 @@ def parsed() -> Any:
     parser.add_argument("--small", action="store_true", help="scikit-learn's digits instead")
     parser.add_argument("--epochs", type=int, help="passes through the data")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bits", type=int, help="of the weights in training; 0: not rounded")
     parser.add_argument("--compare", action="store_true", help="run spikec on all test samples")
     parser.add_argument("-o", dest="out", type=Path, help="write the state_dict here")
     args = parser.parse_args()
     if args.epochs is not None and args.epochs < 1:
         parser.error(f"--epochs: {args.epochs} is not 1 or more")
+    if args.bits is not None and args.bits != 0 and not 2 <= args.bits <= 16:
+        parser.error(f"--bits: {args.bits} is not 0, or 2 to 16")
     if not 0 <= args.seed < 2**63:
         parser.error(f"--seed: {args.seed} is not 0 to 2^63 - 1")
     if not args.small and not args.data.is_dir():
@@ -48,7 +51,9 @@ def parsed() -> Any:
 def main() -> None:
     """Train and report."""
     args = parsed()
-    recipe = (SMALL if args.small else FULL)[args.network].with_options(args.epochs, args.seed)
+    recipe = (SMALL if args.small else FULL)[args.network].with_options(
+        args.epochs, args.seed, args.bits
+    )
     try:
         task = load_task(args.network, None if args.small else args.data)
     except FileNotFoundError as error:

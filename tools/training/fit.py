@@ -22,15 +22,12 @@ class Settings:
         batch: Samples a step.
         rate: First learning rate; it falls to 0 as a cosine.
         weight_decay: Of AdamW.
-        scale: Factor of the scores. Below 1 it asks for a larger lead of the right class, which
-            then survives rounding.
     """
 
     epochs: int
     batch: int
     rate: float
     weight_decay: float
-    scale: float = 1.0
 
 
 def fit(weights: Iterable[Any], labels: Any, settings: Settings, begin: Begin) -> None:
@@ -50,8 +47,7 @@ def fit(weights: Iterable[Any], labels: Any, settings: Settings, begin: Begin) -
         for epoch in range(settings.epochs):
             scores = begin()
             for batch in torch.randperm(len(labels)).split(settings.batch):
-                logits = settings.scale * scores(batch)
-                loss = torch.nn.functional.cross_entropy(logits, labels[batch])
+                loss = torch.nn.functional.cross_entropy(scores(batch), labels[batch])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()

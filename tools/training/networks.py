@@ -85,6 +85,14 @@ def make(name: str, inputs: int, hidden: int) -> Any:
     return norse_net(inputs, hidden, READOUTS[name])
 
 
+def entering(name: str, net: Any) -> list[list[Any]]:
+    """Return the Linear layers that enter each population."""
+    if name.startswith("norse"):
+        return [[net[0]], [net[2]]]
+    back = [net.lif1.recurrent] if name == "recurrent" else []
+    return [[net.fc1, *back], [net.fc2]]
+
+
 # How a class is read from the output: by count of spikes, or by the largest membrane of all steps.
 READOUTS = {"mnist": "count", "recurrent": "count", "norse": "count", "norse_li": "membrane"}
 

@@ -16,14 +16,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils import parametrize
 
 from spikec.compiler.disk import whole_file
 from training import networks, tasks
 from training.fit import Settings, fit
+from training.rounded import rounded
 from training.tasks import Task
 
 PACKAGES = ("torch", "snntorch", "norse", "numpy")
-CODE = ("digits", "fit", "networks", "sound", "tasks")
+CODE = ("digits", "fit", "networks", "rounded", "sound", "tasks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +36,32 @@ class Recipe:
         name: Of the network.
         hidden: Hidden neurons.
         settings: How to train.
+        bits: Of the weights in training, which rounds them; None: floating point.
         seed: Of the first weights, the order of samples, and what is drawn of them.
     """
 
     name: str
     hidden: int
     settings: Settings
+    bits: int | None = None
     seed: int = 0
 
-    def with_options(self, epochs: int | None, seed: int) -> "Recipe":
-        """Return the recipe with another seed, and other epochs if given."""
+    def with_options(self, epochs: int | None, seed: int, bits: int | None = None) -> "Recipe":
+        """Return the recipe with another seed, and other epochs and bits (0: none) if given."""
         settings = self.settings if epochs is None else replace(self.settings, epochs=epochs)
-        return replace(self, settings=settings, seed=seed)
+        chosen = self.bits if bits is None else bits or None
+        return replace(self, settings=settings, seed=seed, bits=chosen)
 
 
 # Chosen on a fifth of the training data that was held back; the test data only measure.
 FULL = {
     "mnist": Recipe("mnist", 256, Settings(epochs=8, batch=200, rate=1e-3, weight_decay=1e-4)),
-    "recurrent": Recipe("recurrent", 128, Settings(40, 100, 3e-3, 1e-3, scale=0.3)),
-    "norse": Recipe("norse", 200, Settings(60, 50, 1e-2, 1e-2, scale=0.3)),
+    "recurrent": Recipe("recurrent", 128, Settings(40, 100, 3e-3, 1e-3), bits=8),
+    "norse": Recipe("norse", 200, Settings(60, 50, 1e-2, 1e-2), bits=8),
     "norse_li": Recipe("norse_li", 200, Settings(60, 50, 5e-3, 1e-2)),
 }
 _QUICK = Settings(epochs=8, batch=64, rate=1e-2, weight_decay=1e-4)
-SMALL = {name: Recipe(name, 32, _QUICK) for name in FULL}
+SMALL = {name: Recipe(name, 32, _QUICK, full.bits) for name, full in FULL.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,11 +112,13 @@ def _fit(net: Any, recipe: Recipe, task: Task) -> None:
     random = np.random.default_rng(recipe.seed)
 
     def scores(batch: Any) -> Any:
-        sent = networks.outputs(net, task.source.draw(batch.numpy(), random))
+        with parametrize.cached():
+            sent = networks.outputs(net, task.source.draw(batch.numpy(), random))
         return networks.scores(recipe.name, sent)
 
     labels = torch.from_numpy(task.labels)
-    fit(net.train().parameters(), labels, recipe.settings, lambda: scores)
+    with rounded(networks.entering(recipe.name, net), recipe.bits):
+        fit(net.train().parameters(), labels, recipe.settings, lambda: scores)
 
 
 def save(net: Any, path: Path) -> None:
