@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # Tests compile many small kernels; two processes keep two cores busy.
 WORKERS ?= 2
 
-.PHONY: help demo lava test test-full bench fuzz check format train clean
+.PHONY: help demo lava test test-full bench fuzz check format train trained clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
@@ -49,6 +49,11 @@ format: $(VENV)/installed-test  ## Format the code
 
 train: $(VENV)/installed-train  ## Train the bundled digits network again (needs torch; about a minute)
 	$(VENV)-train/bin/python tools/train_digits.py
+
+trained: $(VENV)/installed-test  ## Train the networks of docs/torch.md and compare them (needs shared data)
+	for network in mnist recurrent norse norse_li; do \
+		$(BIN)/python tools/train_torch.py $$network --compare || exit 1; \
+	done
 
 clean:  ## Remove the environments and all caches
 	rm -rf $(VENV) $(VENV)-lava $(VENV)-train build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,15 +1,14 @@
 """Shared fixtures."""
 
-import importlib
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from spikec.compiler.signals import encode
 from spikec.compiler.types import Array
+from training.digits import split_digits
 
 
 @pytest.fixture(scope="session")
@@ -35,10 +34,5 @@ def recordings(data: Path) -> tuple[Array, Array]:
 @pytest.fixture(scope="session")
 def digits() -> tuple[Array, Array]:
     """Return the 540 held-out digits as spikes (samples, 16, 64), and their labels."""
-    datasets: Any = importlib.import_module("sklearn.datasets")
-    selection: Any = importlib.import_module("sklearn.model_selection")
-    pixels, labels = datasets.load_digits(return_X_y=True)
-    _, held_out, _, wanted = selection.train_test_split(
-        pixels / 16, labels, test_size=0.3, random_state=0, stratify=labels
-    )
+    _, held_out, _, wanted = split_digits()
     return encode(held_out, "latency", 16, 0), wanted

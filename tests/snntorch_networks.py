@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from spikec.compiler.types import Array
-from torch_networks import BATCH, Seen, Watch, double_spikes, nn, numpy, torch
+from torch_networks import BATCH, Seen, Watch, nn, numpy, torch
+from training.precision import double_spikes
 
 snn: Any = pytest.importorskip("snntorch")
 utils: Any = importlib.import_module("snntorch.utils")

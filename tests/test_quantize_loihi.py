@@ -225,6 +225,30 @@ def test_a_reset_before_the_next_update_is_one_in_the_same_step() -> None:
     assert spikec.compile(delayed, "loihi1").stage == "integer"
 
 
+def test_a_current_that_decays_after_its_use_is_one_that_decays_before_the_next() -> None:
+    """Norse's LIF spikes alike; one that begins with a current is refused."""
+    drive = np.random.default_rng(0).random((4, 60, 5)) < 0.3
+    jumps = cuba_with_biases(current_phase="jump")
+    nodes = [replace(p, neuron=same_phase(p.model())) for p in jumps.populations]
+    assert {p.model().options()["current_phase"] for p in nodes} == {"new"}
+    a, b = (
+        spikec.simulate(spikec.compile(g, pipeline="retime"), drive, ("spikes", "state"))
+        for g in (jumps, jumps.with_nodes(nodes))
+    )
+    for name in ("a", "b"):
+        assert a.counts[name]["spikes"] > 50
+        np.testing.assert_array_equal(a.spikes[name], b.spikes[name])
+        np.testing.assert_array_equal(a.state[name]["v"], b.state[name]["v"])
+        assert not np.array_equal(a.state[name]["u"], b.state[name]["u"])
+    core = spikec.compile(jumps, "loihi1")
+    c, d = (spikec.simulate(core, drive, ("spikes",), backend) for backend in ("cpu", "loihi"))
+    np.testing.assert_array_equal(c.spikes["b"], d.spikes["b"])
+    assert c.counts["b"]["spikes"] > 50
+    with pytest.raises(spikec.SpikecError) as error:
+        spikec.compile(cuba_with_biases(current_phase="jump", u_init=0.5), "loihi1")
+    assert error.value.code == "SPK0683"
+
+
 def test_ge_is_taken_for_gt_on_request() -> None:
     """With a finding, and the relative error of the threshold in the report."""
     graph = cuba_with_biases(compare="ge")

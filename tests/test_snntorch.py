@@ -15,7 +15,8 @@ import snntorch_networks as networks
 import spikec
 from sizes import evidence, size
 from snntorch_networks import snn
-from torch_networks import Seen, compare, double_spikes, nn, numpy, torch
+from torch_networks import Seen, compare, nn, numpy, torch
+from training.precision import double_spikes
 
 SOURCE = Path(__file__).parents[1] / "src"
 

@@ -1,11 +1,9 @@
 """Generated networks of snnTorch and Norse, and what the framework itself makes of them.
 
-The framework runs in float64: ``double()`` on the module, and, as snnTorch's spikes are made by
-``Tensor.float()``, that function bent to ``double`` meanwhile.
+The framework runs in float64: ``double()`` on the module, and for snnTorch ``double_spikes``.
 """
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,17 +32,6 @@ class Seen:
     outputs: list[Array] = field(default_factory=list[Array])
     spikes: dict[str, Array] = field(default_factory=dict[str, Array])
     states: dict[str, dict[str, Array]] = field(default_factory=dict[str, dict[str, Array]])
-
-
-@contextmanager
-def double_spikes() -> Generator[None]:
-    """Let ``Tensor.float`` keep float64."""
-    original = torch.Tensor.float
-    torch.Tensor.float = torch.Tensor.double
-    try:
-        yield
-    finally:
-        torch.Tensor.float = original
 
 
 def numpy(tensor: Any) -> Array:

@@ -3,10 +3,8 @@
 Run by ``make demo``. Each step is one public call; the command line does the same (README).
 """
 
-import importlib
 import time
 from pathlib import Path
-from typing import Any
 
 import spikec
 from spikec.compiler.compare import compare
@@ -15,6 +13,7 @@ from spikec.compiler.energy_table import comparison, counts_text, energy_text, n
 from spikec.compiler.signals import encode, read_out
 from spikec.compiler.target import load_target
 from spikec.compiler.types import Array
+from training.digits import split_digits
 
 FOLDER = Path("build/demo")
 # Name, target, and passes in place of the target's own.
@@ -27,12 +26,7 @@ BUILDS: tuple[tuple[str, str, str | None], ...] = (
 
 def held_out() -> tuple[Array, Array]:
     """Return the 540 held-out digits as spikes (samples, 16, 64), and their labels."""
-    datasets: Any = importlib.import_module("sklearn.datasets")
-    selection: Any = importlib.import_module("sklearn.model_selection")
-    pixels, labels = datasets.load_digits(return_X_y=True)
-    _, tested, _, wanted = selection.train_test_split(
-        pixels / 16, labels, test_size=0.3, random_state=0, stratify=labels
-    )
+    _, tested, _, wanted = split_digits()
     return encode(tested, "latency", 16), wanted
 
 

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -21,9 +22,10 @@ import numpy as np
 import numpy.typing as npt
 import snntorch
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from snntorch import surrogate
+
+from training.digits import SPLIT, split_digits
+from training.fit import Settings, fit
 
 PACKAGES = ("torch", "snntorch", "nir", "h5py", "scikit-learn", "numpy")
 Array = npt.NDArray[np.float64]
@@ -72,20 +74,19 @@ def train(pixels: Array, labels: npt.NDArray[np.int64], epochs: int, seed: int) 
     linears = [torch.nn.Linear(a, b) for a, b in pairwise(SIZES)]
     for linear in linears:
         linear.weight.data.mul_(2)  # enough drive for the output to spike from the start
-    weights = [p for linear in linears for p in linear.parameters()]
-    optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=WEIGHT_DECAY)
-    total = epochs * math.ceil(len(pixels) / BATCH)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
-    target = torch.from_numpy(labels)
-    for _ in range(epochs):
+
+    def begin() -> Callable[[Any], Any]:
         spikes = torch.from_numpy(encode(shift_images(pixels, rng))).float()
-        for batch in torch.randperm(len(pixels)).split(BATCH):
+
+        def scores(batch: Any) -> Any:
             mask = (torch.rand(len(batch), SIZES[1]) > DROPOUT).float() / (1 - DROPOUT)
-            output = run_torch(linears, spikes[:, batch], mask)[1]
-            optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(output.sum(0), target[batch]).backward()
-            optimizer.step()
-            schedule.step()
+            return run_torch(linears, spikes[:, batch], mask)[1].sum(0)
+
+        return scores
+
+    weights = [p for linear in linears for p in linear.parameters()]
+    settings = Settings(epochs, BATCH, RATE, WEIGHT_DECAY)
+    fit(weights, torch.from_numpy(labels), settings, begin)
     return linears
 
 
@@ -142,11 +143,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
 
-    data: Any = load_digits()
-    split = {"test_size": 0.3, "random_state": 0}
-    pixels, held_out, labels, truth = train_test_split(
-        data.data / 16, data.target, stratify=data.target, **split
-    )
+    pixels, held_out, labels, truth = split_digits()
     of = len(truth)
     graph = build_graph(linears := train(pixels, labels, args.epochs, args.seed))
     args.out.mkdir(parents=True, exist_ok=True)
@@ -174,7 +171,7 @@ def main() -> None:
             raise SystemExit("accuracy is too low or does not carry over: nothing written")
         description: dict[str, Any] = {
             "dataset": "scikit-learn load_digits, 8x8, x = pixel / 16",
-            "split": {"function": "train_test_split", **split, "stratify": True, "held_out": of},
+            "split": {"function": "train_test_split", **SPLIT, "stratify": True, "held_out": of},
             "encoding": {"name": "latency", "steps": STEPS},
             "readout": "argmax of output spike counts, ties to the lowest index",
             "dt": DT,

@@ -318,13 +318,17 @@ def _new_name(name: str, graph: Graph) -> str:
 
 
 def same_phase(model: Any) -> Any:
-    """Return the model with its reset to zero in the same step, where that spikes alike.
+    """Return the model as a core takes it, where that spikes alike: same reset step, new current.
 
     Zeroing a membrane at the end of a step, or before the update of the next, gives one update;
-    only what is held between the two differs, and an initial membrane above the threshold.
+    only what is held between the two differs, and an initial membrane above the threshold. Likewise
+    a current that decays after its use (jump) is one that decays before the next, held undecayed.
     """
     if isinstance(model, EulerLIF | EulerCubaLIF):
         model = model.decaying()
+    jumps = isinstance(model, CubaLIF) and model.current_phase == "jump"
+    if jumps and not np.any(model.u_init.data):
+        model = replace(model, current_phase="new")
     if not isinstance(model, LIF | IntegrateAndFire | CubaLIF):
         return model
     zero = model.reset == "zero" or (model.reset == "value" and not np.any(model.reset_value.data))
