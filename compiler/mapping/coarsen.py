@@ -9,6 +9,7 @@ from spikec.compiler.types import Array
 
 PART = 8  # a cluster takes at most this part of a core's neurons
 LARGE, LARGE_PART = 30_000, 32  # likewise from so many neurons on, where coarse moves cost too much
+SILENT = 1e-6  # spikes per step that a silent source counts as
 SHRINK = 0.8  # coarsening ends where a level keeps more of its vertices
 
 
@@ -86,7 +87,8 @@ def _rate(level: Level, v: int, random: Array, cluster: Array, rating: Array, ne
             continue
         s = level.in_source[i] if i < last else level.own[level.own_start[v] + i - last]
         begin, end = level.pin_start[s], level.pin_start[s + 1]
-        weight = level.rate[s] / max(end - begin, 1)
+        # A source that never sends still takes an axon, and a rating of 0 says "not seen".
+        weight = max(level.rate[s], SILENT) / max(end - begin, 1)
         for j in range(begin - 1, end):
             u = level.home[s] if j < begin else level.pin[j]
             if u < 0 or u == v:
