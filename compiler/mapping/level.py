@@ -71,7 +71,8 @@ def finest(h: Hypergraph, limits: Limits) -> Level:
         if np.unique(h.kinds[i]).size > most
     ]
     nets = h.nets
-    single = nets.source.size == h.sources  # then net s is all that source s has
+    # Then net s is all that source s has.
+    single = np.array_equal(nets.source, np.arange(h.sources))
     by_net = _transposed(nets.start, nets.target, h.neurons)
     if single:
         by_source, pin_start, pin = by_net, nets.start, nets.target
