@@ -1,0 +1,1 @@
+"""Neurons to cores, and cores to places on chips, on plain arrays."""
