@@ -44,6 +44,7 @@ class State(NamedTuple):
         room_value: The rooms there are, ascending.
         room_of: Which of them each vertex has.
         cap, most: Limits, see ``fill.caps``.
+        same: Whether ``sources`` and ``nets`` are the same table.
     """
 
     seat: Array
@@ -58,6 +59,7 @@ class State(NamedTuple):
     room_of: Array
     cap: Array
     most: Array
+    same: bool
 
     @property
     def cores(self) -> int:
@@ -85,8 +87,9 @@ def state(level: Level, cap: Array, most: Array, seat: Array, cores: int) -> Sta
         room_of.astype(np.int32),
         cap,
         most,
+        same,
     )
-    _seat_all(level, s, seat.astype(np.int32), same)
+    _seat_all(level, s, seat.astype(np.int32))
     return s
 
 
@@ -182,7 +185,7 @@ def _resize(level: Level, s: State, v: int, c: int, sign: int) -> None:
 
 
 @compiled
-def enter(level: Level, s: State, v: int, c: int, same: bool) -> None:
+def enter(level: Level, s: State, v: int, c: int) -> None:
     """Put vertex ``v``, which is nowhere, into core ``c``."""
     s.seat[v] = c
     _resize(level, s, v, c, 1)
@@ -192,7 +195,7 @@ def enter(level: Level, s: State, v: int, c: int, same: bool) -> None:
     for i in range(level.in_start[v], level.in_start[v + 1]):
         k, n = level.in_source[i], level.in_count[i]
         old = _put(s.sources, k, c, n)
-        if same:
+        if s.same:
             b = level.net_bits[k]
             bits += list_bits(old + n, b, layout) - list_bits(old, b, layout)
         if old == 0:
@@ -200,7 +203,7 @@ def enter(level: Level, s: State, v: int, c: int, same: bool) -> None:
             home = level.home[k]
             if home >= 0 and s.seat[home] >= 0:
                 _change(s, OUT, s.seat[home], 1)
-    if not same:
+    if not s.same:
         for i in range(level.net_start[v], level.net_start[v + 1]):
             k, n = level.net[i], level.net_count[i]
             old, b = _put(s.nets, k, c, n), level.net_bits[k]
@@ -209,14 +212,14 @@ def enter(level: Level, s: State, v: int, c: int, same: bool) -> None:
 
 
 @compiled
-def leave(level: Level, s: State, v: int, same: bool) -> None:
+def leave(level: Level, s: State, v: int) -> None:
     """Take vertex ``v`` out of its core."""
     c = s.seat[v]
     bits, layout = 0, s.cap[4:]
     for i in range(level.in_start[v], level.in_start[v + 1]):
         k, n = level.in_source[i], level.in_count[i]
         left = _drop(s.sources, k, c, n)
-        if same:
+        if s.same:
             b = level.net_bits[k]
             bits += list_bits(left, b, layout) - list_bits(left + n, b, layout)
         if left == 0:
@@ -224,7 +227,7 @@ def leave(level: Level, s: State, v: int, same: bool) -> None:
             home = level.home[k]
             if home >= 0 and s.seat[home] >= 0:
                 _change(s, OUT, s.seat[home], -1)
-    if not same:
+    if not s.same:
         for i in range(level.net_start[v], level.net_start[v + 1]):
             k, n = level.net[i], level.net_count[i]
             left, b = _drop(s.nets, k, c, n), level.net_bits[k]
@@ -237,6 +240,6 @@ def leave(level: Level, s: State, v: int, same: bool) -> None:
 
 
 @compiled
-def _seat_all(level: Level, s: State, seat: Array, same: bool) -> None:
+def _seat_all(level: Level, s: State, seat: Array) -> None:
     for v in range(seat.size):
-        enter(level, s, v, seat[v], same)
+        enter(level, s, v, seat[v])

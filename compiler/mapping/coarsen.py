@@ -1,0 +1,97 @@
+"""Merge vertices that share many axons into clusters, each a small part of what a core holds."""
+
+import numpy as np
+
+from spikec.compiler.compiled import compiled
+from spikec.compiler.mapping.fill import caps
+from spikec.compiler.mapping.hypergraph import Limits
+from spikec.compiler.mapping.level import Level, contracted
+from spikec.compiler.mapping.refine import uniform
+from spikec.compiler.types import Array
+
+PART = 32  # a cluster takes at most this part of a core's neurons, and 4 / PART of its axons
+BUDGET = 8192  # pins that one vertex looks at; more are sampled
+SHRINK = 0.9  # coarsening ends where a level keeps more of its vertices
+
+
+def coarsened(level: Level, limits: Limits, seed: int) -> tuple[list[Level], list[Array]]:
+    """Return ever coarser levels, the given one first, and the cluster of each vertex of all but the last."""
+    levels, clusters = [level], []
+    while True:
+        cluster = _clusters(levels[-1], limits, seed + len(levels))
+        count = int(cluster.max()) + 1
+        if count > SHRINK * levels[-1].vertices:
+            return levels, clusters
+        clusters.append(cluster)
+        levels.append(contracted(levels[-1], cluster, count))
+
+
+def _clusters(level: Level, limits: Limits, seed: int) -> Array:
+    """Return the cluster of each vertex, int32, numbered without gaps."""
+    order = np.random.default_rng(seed).permutation(level.vertices).astype(np.int32)
+    cap = caps(limits, level)[0]
+    most = np.array([max(cap[0] // PART, 2), cap[1] * 4 // PART], np.int64)
+    cluster = np.arange(level.vertices, dtype=np.int32)
+    _join(level, order, most, np.array([seed], np.uint64), cluster)
+    return np.unique(cluster, return_inverse=True)[1].astype(np.int32)
+
+
+@compiled
+def _join(level: Level, order: Array, most: Array, random: Array, cluster: Array) -> None:
+    """Let every vertex that is still alone join the cluster that it shares most with."""
+    n = cluster.size
+    size = level.size.astype(np.int64)
+    axons = level.in_start[1:] - level.in_start[:-1]
+    alone = np.ones(n, np.bool_)
+    rating = np.zeros(n, np.float64)
+    near = np.empty(n, np.int32)
+    for v in order:
+        if not alone[v]:
+            continue
+        found = _rate(level, v, random, cluster, rating, near)
+        best, chosen = 0.0, -1
+        for i in range(found):
+            c = near[i]
+            value = rating[c] / size[c]
+            rating[c] = 0.0
+            if c == v or value <= best or size[c] + size[v] > most[0]:
+                continue
+            if axons[c] + axons[v] > most[1] or level.room[c] != level.room[v]:
+                continue
+            if (level.kinds[:, c] != level.kinds[:, v]).any():
+                continue
+            best, chosen = value, c
+        if chosen >= 0:
+            cluster[v] = chosen
+            size[chosen] += size[v]
+            axons[chosen] += axons[v]
+            alone[v] = alone[chosen] = False
+
+
+@compiled
+def _rate(
+    level: Level, v: int, random: Array, cluster: Array, rating: Array, near: Array
+) -> int:
+    """Add up what vertex ``v`` shares with each cluster near it; return how many there are."""
+    found, total = 0, 0
+    first, last = level.in_start[v], level.in_start[v + 1]
+    for i in range(first, last):
+        s = level.in_source[i]
+        total += level.pin_start[s + 1] - level.pin_start[s]
+    keep = BUDGET / total if total > BUDGET else 1.0
+    for i in range(first, last + level.own_start[v + 1] - level.own_start[v]):
+        if keep < 1.0 and uniform(random) > keep:
+            continue
+        s = level.in_source[i] if i < last else level.own[level.own_start[v] + i - last]
+        begin, end = level.pin_start[s], level.pin_start[s + 1]
+        weight = level.rate[s] / max(end - begin, 1)
+        for j in range(begin - 1, end):
+            u = level.home[s] if j < begin else level.pin[j]
+            if u < 0 or u == v:
+                continue
+            c = cluster[u]
+            if rating[c] == 0.0:
+                near[found] = c
+                found += 1
+            rating[c] += weight
+    return found
