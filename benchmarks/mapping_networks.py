@@ -3,8 +3,6 @@
 Rates are seeded: log-normal around 1, as measured rates spread, unless a network has its own.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from spikec.compiler.mapping.hypergraph import Edges, Hypergraph

@@ -3,41 +3,40 @@
 import numpy as np
 
 from spikec.compiler.compiled import compiled
-from spikec.compiler.mapping.fill import caps
-from spikec.compiler.mapping.hypergraph import Limits
+from spikec.compiler.mapping.fill import BUDGET, bits_alone, uniform
 from spikec.compiler.mapping.level import Level, contracted
-from spikec.compiler.mapping.refine import uniform
 from spikec.compiler.types import Array
 
 PART = 32  # a cluster takes at most this part of a core's neurons, and 4 / PART of its axons
-BUDGET = 8192  # pins that one vertex looks at; more are sampled
 SHRINK = 0.9  # coarsening ends where a level keeps more of its vertices
 
 
-def coarsened(level: Level, limits: Limits, seed: int) -> tuple[list[Level], list[Array]]:
-    """Return ever coarser levels, the given one first, and the cluster of each vertex of all but the last."""
+def coarsened(level: Level, seed: int, depth: int) -> tuple[list[Level], list[Array]]:
+    """Return ever coarser levels, the given one first, and the clusters that lead to each next."""
     levels, clusters = [level], []
-    while True:
-        cluster = _clusters(levels[-1], limits, seed + len(levels))
+    while len(clusters) < depth:
+        cluster = _clusters(levels[-1], seed + len(levels))
         count = int(cluster.max()) + 1
         if count > SHRINK * levels[-1].vertices:
-            return levels, clusters
+            break
         clusters.append(cluster)
         levels.append(contracted(levels[-1], cluster, count))
+    return levels, clusters
 
 
-def _clusters(level: Level, limits: Limits, seed: int) -> Array:
+def _clusters(level: Level, seed: int) -> Array:
     """Return the cluster of each vertex, int32, numbered without gaps."""
     order = np.random.default_rng(seed).permutation(level.vertices).astype(np.int32)
-    cap = caps(limits, level)[0]
-    most = np.array([max(cap[0] // PART, 2), cap[1] * 4 // PART], np.int64)
+    most = np.array([max(level.cap[0] // PART, 2), level.cap[1] * 4 // PART, level.cap[3] // 4])
     cluster = np.arange(level.vertices, dtype=np.int32)
-    _join(level, order, most, np.array([seed], np.uint64), cluster)
+    _join(level, order, most, bits_alone(level), np.array([seed], np.uint64), cluster)
     return np.unique(cluster, return_inverse=True)[1].astype(np.int32)
 
 
 @compiled
-def _join(level: Level, order: Array, most: Array, random: Array, cluster: Array) -> None:
+def _join(
+    level: Level, order: Array, most: Array, bits: Array, random: Array, cluster: Array
+) -> None:
     """Let every vertex that is still alone join the cluster that it shares most with."""
     n = cluster.size
     size = level.size.astype(np.int64)
@@ -58,6 +57,8 @@ def _join(level: Level, order: Array, most: Array, random: Array, cluster: Array
                 continue
             if axons[c] + axons[v] > most[1] or level.room[c] != level.room[v]:
                 continue
+            if bits[c] + bits[v] > most[2]:
+                continue
             if (level.kinds[:, c] != level.kinds[:, v]).any():
                 continue
             best, chosen = value, c
@@ -65,13 +66,12 @@ def _join(level: Level, order: Array, most: Array, random: Array, cluster: Array
             cluster[v] = chosen
             size[chosen] += size[v]
             axons[chosen] += axons[v]
+            bits[chosen] += bits[v]
             alone[v] = alone[chosen] = False
 
 
 @compiled
-def _rate(
-    level: Level, v: int, random: Array, cluster: Array, rating: Array, near: Array
-) -> int:
+def _rate(level: Level, v: int, random: Array, cluster: Array, rating: Array, near: Array) -> int:
     """Add up what vertex ``v`` shares with each cluster near it; return how many there are."""
     found, total = 0, 0
     first, last = level.in_start[v], level.in_start[v + 1]

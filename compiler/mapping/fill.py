@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from spikec.compiler.compiled import compiled
-from spikec.compiler.mapping.hypergraph import Limits
 from spikec.compiler.mapping.level import Level
 from spikec.compiler.mapping.usage import list_bits
 from spikec.compiler.types import Array
 
 TRIES = 16  # vertices that growth tries before it takes a core as full
+BUDGET = 8192  # pins that one vertex looks at; of more a sample is taken
 
 
 class Open(NamedTuple):
@@ -35,63 +35,86 @@ class Open(NamedTuple):
     member: Array
 
 
-def caps(limits: Limits, level: Level) -> tuple[Array, Array]:
-    """Return the limits as compiled code takes them.
+class Growth(NamedTuple):
+    """What growth by connectivity keeps.
 
-    Those of neurons, in axons, out axons and synapse bits, then the layout of lists; and those of
-    kinds, one for each sort that the network has.
+    Attributes:
+        score: How strongly the open core pulls each vertex.
+        pulled: Likewise all cores so far.
+        heap: Vertices that the open core pulls, the strongest first.
+        place: Of each vertex in it, or -1.
+        random: State of the generator.
     """
-    numbers = [limits.neurons, limits.in_axons, limits.out_axons, limits.synapse_bits]
-    numbers += [limits.block, limits.block_bits, limits.word]
-    most = [min(k, level.vertices) for k in limits.kinds] + [level.vertices] * len(level.kinds)
-    return np.array(numbers, np.int64), np.array(most[: len(level.kinds)], np.int64)
+
+    score: Array
+    pulled: Array
+    heap: Array
+    place: Array
+    random: Array
 
 
-def opened(level: Level, most: Array) -> Open:
+def opened(level: Level) -> Open:
     """Return an empty core."""
     return Open(
         np.array([0, 0, 0, 0, 1 << 40, 0], np.int64),
         np.zeros(level.rate.size, np.int32),
         np.zeros(level.net_bits.size, np.int32),
-        np.full((most.size, int(most.max(initial=0))), -1, np.int32),
+        np.full((level.most.size, int(level.most.max(initial=0))), -1, np.int32),
         np.empty(level.vertices, np.int32),
     )
 
 
-def in_order(level: Level, limits: Limits, order: Array, out: Array) -> Array:
+def in_order(level: Level, order: Array, out: Array) -> Array:
     """Return the core of each vertex, int32, filled in the given order; the next opens when full.
 
     Args:
         level: The network.
-        limits: Of a core.
-        order: Vertices, each once; no two vertices of different ``group`` share a core.
+        order: Vertices, each once.
         out: Estimate of the out axons of each vertex, int64.
     """
-    cap, most = caps(limits, level)
     seat = np.full(level.vertices, -1, np.int32)
-    _in_order(level, cap, most, order.astype(np.int32), out, opened(level, most), seat)
+    _in_order(level, order.astype(np.int32), out, opened(level), seat)
     return seat
 
 
-def by_connectivity(level: Level, limits: Limits, out: Array, first: int = 0) -> Array:
+def by_connectivity(level: Level, out: Array, cores: int = 1 << 30) -> Array:
     """Return the core of each vertex; each core grows by what shares most axons with it.
 
     Args:
         level: The network.
-        limits: Of a core.
         out: Estimate of the out axons of each vertex, int64.
-        first: Where the first core begins.
+        cores: Only so many are filled; what is left over has core -1.
     """
-    cap, most = caps(limits, level)
     seat = np.full(level.vertices, -1, np.int32)
-    _grow(level, cap, most, out, first, opened(level, most), seat)
+    _grow(level, out, cores, opened(level), seat)
     return seat
 
 
 @compiled
-def fits(level: Level, cap: Array, out: Array, v: int, core: Open) -> bool:
+def bits_alone(level: Level) -> Array:
+    """Return the synapse memory of each vertex in a core of its own, int64."""
+    bits = np.zeros(level.size.size, np.int64)
+    for v in range(bits.size):
+        for i in range(level.net_start[v], level.net_start[v + 1]):
+            bits[v] += list_bits(level.net_count[i], level.net_bits[level.net[i]], level.cap[4:])
+    return bits
+
+
+@compiled
+def uniform(random: Array) -> float:
+    """Return a number in (0, 1): splitmix64."""
+    random[0] += np.uint64(0x9E3779B97F4A7C15)
+    z = random[0]
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    return (np.float64(z >> np.uint64(11)) + 0.5) / 9007199254740992.0  # type: ignore[no-any-return]
+
+
+@compiled
+def fits(level: Level, out: Array, v: int, core: Open) -> bool:
     """Return whether vertex ``v`` fits the open core."""
-    used = core.used
+    used, cap = core.used, level.cap
     if used[0] + level.size[v] > min(cap[0], used[4], level.room[v]):
         return False
     if used[2] + out[v] > cap[2]:
@@ -110,7 +133,7 @@ def fits(level: Level, cap: Array, out: Array, v: int, core: Open) -> bool:
     if bits > cap[3]:
         return False
     for k in range(level.kinds.shape[0]):
-        if _kind_place(core.kinds[k], level.kinds[k, v]) < 0:
+        if _kind_place(core.kinds[k, : level.most[k]], level.kinds[k, v]) < 0:
             return False
     return True
 
@@ -125,9 +148,9 @@ def _kind_place(values: Array, value: int) -> int:
 
 
 @compiled
-def take(level: Level, cap: Array, most: Array, out: Array, v: int, core: Open) -> None:
+def take(level: Level, out: Array, v: int, core: Open) -> None:
     """Put vertex ``v`` into the open core."""
-    used, layout = core.used, cap[4:]
+    used, layout = core.used, level.cap[4:]
     used[0] += level.size[v]
     used[2] += out[v]
     used[4] = min(used[4], level.room[v])
@@ -141,8 +164,8 @@ def take(level: Level, cap: Array, most: Array, out: Array, v: int, core: Open) 
         n, b = core.nets[e], level.net_bits[e]
         core.nets[e] += level.net_count[i]
         used[3] += list_bits(core.nets[e], b, layout) - list_bits(n, b, layout)
-    for k in range(most.size):
-        values = core.kinds[k, : most[k]]
+    for k in range(level.most.size):
+        values = core.kinds[k, : level.most[k]]
         values[_kind_place(values, level.kinds[k, v])] = level.kinds[k, v]
     core.member[used[5]] = v
     used[5] += 1
@@ -163,126 +186,103 @@ def close(level: Level, core: Open) -> None:
 
 
 @compiled
-def _in_order(
-    level: Level, cap: Array, most: Array, order: Array, out: Array, core: Open, seat: Array
-) -> None:
+def _in_order(level: Level, order: Array, out: Array, core: Open, seat: Array) -> None:
     c = 0
     for v in order:
-        if core.used[5] and not fits(level, cap, out, v, core):
+        if core.used[5] and not fits(level, out, v, core):
             close(level, core)
             c += 1
-        take(level, cap, most, out, v, core)
+        take(level, out, v, core)
         seat[v] = c
 
 
 @compiled
-def _grow(
-    level: Level, cap: Array, most: Array, out: Array, first: int, core: Open, seat: Array
-) -> None:
-    score = np.zeros(seat.size, np.float64)  # rate of the axons that a vertex shares with the core
-    heap = np.empty(seat.size, np.int32)
-    place = np.full(seat.size, -1, np.int64)
-    touched = np.zeros(level.rate.size, np.int32)  # last core that each source touched, plus one
+def _grow(level: Level, out: Array, cores: int, core: Open, seat: Array) -> None:
+    g = Growth(
+        np.zeros(seat.size, np.float64),
+        np.zeros(seat.size, np.float64),
+        np.empty(seat.size, np.int32),
+        np.full(seat.size, -1, np.int64),
+        np.array([0x5EED], np.uint64),
+    )
     tried = np.empty(TRIES, np.int32)
-    c, n, unseated, left = 0, 0, 0, seat.size
-    v = first
-    while True:
-        take(level, cap, most, out, v, core)
+    c, n, unseated, v = 0, 0, 0, 0
+    for _ in range(seat.size - 1):
+        take(level, out, v, core)
         seat[v] = c
-        left -= 1
-        if left == 0:
-            return
-        if place[v] >= 0:
-            n = _remove(heap, place, score, n, v)
-        n = _spread(level, v, c, seat, touched, heap, place, score, n)
-        tries, v = 0, -1
-        while tries < TRIES and n > 0:
-            u = heap[0]
-            if fits(level, cap, out, u, core):
+        if g.place[v] >= 0:
+            n = _remove(g.heap, g.place, g.score, n, v)
+        n = _spread(level, v, seat, g, n)
+        v, tries = -1, 0
+        while n > 0 and tries < TRIES and v < 0:
+            u = g.heap[0]
+            if fits(level, out, u, core):
                 v = u
-                break
-            n = _remove(heap, place, score, n, u)
-            tried[tries] = u
-            tries += 1
-        while v < 0 and n == 0 and tries < TRIES:  # nothing shares an axon: any that fits
-            while unseated < seat.size and seat[unseated] >= 0:
-                unseated += 1
-            if unseated < seat.size and fits(level, cap, out, unseated, core):
-                v = unseated
-            break
+            else:  # too large now; it may come back when more of the core pulls it
+                n = _remove(g.heap, g.place, g.score, n, u)
+                tried[tries] = u
+                tries += 1
+        while seat[unseated] >= 0:
+            unseated += 1
+        if v < 0 and n == 0 and tries == 0 and fits(level, out, unseated, core):
+            v = unseated  # nothing shares an axon with the core
         if v < 0:
-            v = _begin(tried, tries, heap, n, unseated, seat)
-            for k in range(n):
-                place[heap[k]] = -1
-                score[heap[k]] = 0.0
-            for k in range(tries):
-                score[tried[k]] = 0.0
-            n = 0
+            v = _begin(tried, tries, g, n, unseated)
+            n = _forget(g, n)
             close(level, core)
             c += 1
-        else:
-            for k in range(tries):  # too large now: not tried again for this core
-                score[tried[k]] = 0.0
+            if c == cores:
+                return
+        for k in range(tries):
+            g.score[tried[k]] = 0.0
+    seat[v] = c
 
 
 @compiled
-def _begin(tried: Array, tries: int, heap: Array, n: int, unseated: int, seat: Array) -> int:
-    """Return where the next core begins: at what the last one shared most axons with."""
-    if tries:
-        return tried[0]  # type: ignore[no-any-return]
-    if n:
-        return heap[0]  # type: ignore[no-any-return]
-    while seat[unseated] >= 0:
-        unseated += 1
-    return unseated
+def _begin(tried: Array, tries: int, g: Growth, n: int, unseated: int) -> int:
+    """Return where the next core begins: at what the full cores surround most."""
+    best = unseated
+    for k in range(n + tries):
+        u = g.heap[k] if k < n else tried[k - n]
+        if g.pulled[u] > g.pulled[best]:
+            best = u
+    return best
 
 
 @compiled
-def _spread(
-    level: Level,
-    v: int,
-    c: int,
-    seat: Array,
-    touched: Array,
-    heap: Array,
-    place: Array,
-    score: Array,
-    n: int,
-) -> int:
-    """Add to the scores what vertex ``v`` brings into core ``c``; return the size of the heap."""
-    for i in range(level.in_start[v], level.in_start[v + 1]):
-        n = _touch(level, level.in_source[i], c, seat, touched, heap, place, score, n)
-    for i in range(level.own_start[v], level.own_start[v + 1]):
-        n = _touch(level, level.own[i], c, seat, touched, heap, place, score, n)
-    return n
+def _forget(g: Growth, n: int) -> int:
+    """Empty the heap."""
+    for k in range(n):
+        g.place[g.heap[k]] = -1
+        g.score[g.heap[k]] = 0.0
+    return 0
 
 
 @compiled
-def _touch(
-    level: Level,
-    s: int,
-    c: int,
-    seat: Array,
-    touched: Array,
-    heap: Array,
-    place: Array,
-    score: Array,
-    n: int,
-) -> int:
-    """Source ``s`` lies in core ``c`` or reaches it: what else it reaches belongs there too."""
-    if touched[s] == c + 1:
-        return n
-    touched[s] = c + 1
-    first, last = level.pin_start[s], level.pin_start[s + 1]
-    gain = level.rate[s] / max(last - first, 1)
-    for i in range(first - 1, last):
-        u = level.home[s] if i < first else level.pin[i]
-        if u >= 0 and seat[u] < 0:
-            score[u] += gain
-            if place[u] < 0:
-                heap[n], place[u] = u, n
+def _spread(level: Level, v: int, seat: Array, g: Growth, n: int) -> int:
+    """Let vertex ``v`` pull all that it shares a source with; return the size of the heap."""
+    total = 0
+    first, last = level.in_start[v], level.in_start[v + 1]
+    for i in range(first, last):
+        s = level.in_source[i]
+        total += level.pin_start[s + 1] - level.pin_start[s]
+    keep = BUDGET / total if total > BUDGET else 1.0
+    for i in range(first, last + level.own_start[v + 1] - level.own_start[v]):
+        if keep < 1.0 and uniform(g.random) > keep:
+            continue
+        s = level.in_source[i] if i < last else level.own[level.own_start[v] + i - last]
+        begin, end = level.pin_start[s], level.pin_start[s + 1]
+        pull = level.rate[s] / max(end - begin, 1)
+        for j in range(begin - 1, end):
+            u = level.home[s] if j < begin else level.pin[j]
+            if u < 0 or seat[u] >= 0:
+                continue
+            g.score[u] += pull
+            g.pulled[u] += pull
+            if g.place[u] < 0:
+                g.heap[n], g.place[u] = u, n
                 n += 1
-            _rise(heap, place, score, place[u])
+            _rise(g.heap, g.place, g.score, g.place[u])
     return n
 
 

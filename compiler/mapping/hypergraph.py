@@ -1,7 +1,7 @@
 """A network as a hypergraph: one directed hyperedge per source, and what a core can hold.
 
-Vertices are the neurons of all populations. The hyperedge of a source, a neuron or an input channel,
-holds the neurons it reaches.
+Vertices are the neurons of all populations. The hyperedge of a source (a neuron or an input
+channel) holds the neurons it reaches.
 """
 
 from dataclasses import dataclass, field, fields
@@ -180,7 +180,7 @@ def _mismatch(h: Hypergraph) -> str | None:
 
 
 def _joined(h: Hypergraph) -> Nets:
-    """Return the nets of several projections, sorted by source; sources without synapses have none."""
+    """Return the nets of several projections, sorted by source; none for lists without synapses."""
     source = [e.first_source + np.flatnonzero(np.diff(e.indptr)) for e in h.edges]
     owner = np.concatenate([np.full(s.size, i) for i, s in enumerate(source)] or [np.zeros(0, int)])
     flat = np.concatenate([*source, np.zeros(0, np.int64)])

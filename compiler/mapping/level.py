@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spikec.compiler.compiled import compiled
-from spikec.compiler.mapping.hypergraph import Hypergraph
+from spikec.compiler.mapping.hypergraph import Hypergraph, Limits
 from spikec.compiler.types import Array
 
 
@@ -28,6 +28,9 @@ class Level(NamedTuple):
         own_start, own: Sources inside each vertex.
         home: Vertex of each source, -1 for input channels.
         rate: Spikes per step of each source.
+        cap: Limits of neurons, in axons, out axons and synapse bits of a core, then the layout of
+            synapse memory: block, bits of a block, word; int64 (7,).
+        most: Limit of each sort of kinds, int64 (sorts,).
     """
 
     size: Array
@@ -46,6 +49,8 @@ class Level(NamedTuple):
     own: Array
     home: Array
     rate: Array
+    cap: Array
+    most: Array
 
     @property
     def vertices(self) -> int:
@@ -53,8 +58,18 @@ class Level(NamedTuple):
         return int(self.size.size)
 
 
-def finest(h: Hypergraph) -> Level:
-    """Return the level whose vertices are the neurons."""
+def finest(h: Hypergraph, limits: Limits) -> Level:
+    """Return the level whose vertices are the neurons.
+
+    Sorts of kinds of which the whole network has few enough are left out.
+    """
+    cap = [limits.neurons, limits.in_axons, limits.out_axons, limits.synapse_bits]
+    cap += [limits.block, limits.block_bits, limits.word]
+    tight = [
+        i
+        for i, most in enumerate(limits.kinds[: len(h.kinds)])
+        if np.unique(h.kinds[i]).size > most
+    ]
     nets = h.nets
     single = nets.source.size == h.sources  # then net s is all that source s has
     by_net = _transposed(nets.start, nets.target, h.neurons)
@@ -68,7 +83,7 @@ def finest(h: Hypergraph) -> Level:
     home[: h.inputs] = -1
     return Level(
         np.ones(h.neurons, np.int32),
-        np.ascontiguousarray(h.kinds, np.int32).reshape(len(h.kinds), h.neurons),
+        np.array([h.kinds[i] for i in tight], np.int32).reshape(-1, h.neurons),
         np.full(h.neurons, 1 << 30, np.int32) if h.room is None else h.room.astype(np.int32),
         *by_source,
         *by_net,
@@ -79,6 +94,8 @@ def finest(h: Hypergraph) -> Level:
         np.arange(h.inputs, h.sources, dtype=np.int32),
         home,
         np.ascontiguousarray(h.rates, np.float64),
+        np.array(cap, np.int64),
+        np.array([limits.kinds[i] for i in tight], np.int64),
     )
 
 
@@ -95,7 +112,6 @@ def contracted(level: Level, cluster: Array, clusters: int) -> Level:
     by_net = by_source
     if level.net is not level.in_source:
         by_net = _merged(level.net_start, level.net, level.net_count, start, member)
-    own_start = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.diff(level.own_start)[member])])
     held = level.home >= 0
     home = np.where(held, cluster[level.home], np.int32(-1))
     order = np.argsort(home[held], kind="stable").astype(np.int32)
@@ -114,6 +130,8 @@ def contracted(level: Level, cluster: Array, clusters: int) -> Level:
         np.flatnonzero(held).astype(np.int32)[order],
         home,
         level.rate,
+        level.cap,
+        level.most,
     )
 
 

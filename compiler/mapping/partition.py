@@ -1,20 +1,26 @@
 """Assign neurons to cores: as few spikes between cores as possible, every limit kept exactly."""
 
-from dataclasses import replace
 from typing import Literal, NoReturn
 
 import numpy as np
 
 from spikec.compiler.compiled import compiled
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.mapping.fill import by_connectivity, caps, in_order
+from spikec.compiler.mapping.coarsen import coarsened
+from spikec.compiler.mapping.fill import bits_alone, by_connectivity, in_order
 from spikec.compiler.mapping.hypergraph import Hypergraph, Limits
 from spikec.compiler.mapping.level import Level, finest
-from spikec.compiler.mapping.usage import exceeded, list_bits, traffic, usage
+from spikec.compiler.mapping.merge import merge
+from spikec.compiler.mapping.refine import anneal
+from spikec.compiler.mapping.state import OUT, State, state
 from spikec.compiler.types import Array
 
-Method = Literal["best", "sequential", "greedy"]
+Method = Literal["best", "sequential", "greedy", "multilevel"]
 MARGINS = (1.0, 0.97, 0.9, 0.75, 0.5)  # of the out axons that an estimate may use
+SWEEPS, PINS = 30, 3_000_000  # annealed on a level of so many pins; others by the root of theirs
+HOT = 0.05  # first temperature, as a part of a vertex's mean incoming rate
+PROBE = 16  # cores that are filled to see whether a large network has structure
+LARGE = 10_000_000  # pins of a large network
 
 
 def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "best") -> Array:
@@ -24,36 +30,98 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
         h: The network.
         limits: Of one core.
         seed: The same seed gives the same assignment.
-        method: ``sequential`` fills cores in the order of the neurons; ``greedy`` by connectivity.
+        method: ``sequential`` fills cores in the order of the neurons, ``greedy`` by connectivity,
+            ``multilevel`` refines a start by connectivity from coarse to fine; ``best`` takes the
+            best of all, and refines the others too where the network is small.
 
     Raises:
-        SpikecError: SPK1732 or SPK1733 when a neuron fits no core even alone, SPK1734 when its targets
-            lie in more cores than it has output axons for.
+        SpikecError: SPK1732 or SPK1733 when a neuron fits no core even alone, SPK1734 when its
+            targets lie in more cores than it has output axons for.
     """
-    level = finest(h)
+    level = finest(h, limits)
     _check_alone(level, limits)
-    candidates = ["sequential", "greedy"] if method == "best" else [method]
-    found = [_filled(h, level, limits, name) for name in candidates]
-    seats = [f for f in found if f is not None]
-    if not seats:
+    found = [_compact(s) for s in _candidates(level, seed, method) if s is not None]
+    if not found:
         _no_out_axons(level, limits)
-    return min(seats, key=lambda seat: (traffic(h, seat), int(seat.max())))
+    return min(found, key=lambda seat: (traffic(level, seat), int(seat.max())))
 
 
-def _filled(h: Hypergraph, level: Level, limits: Limits, how: str) -> Array | None:
+def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
+    if method == "greedy":
+        return [_filled(level, by_growth=True)]
+    sequential = _filled(level)
+    if method == "sequential":
+        return [sequential]
+    large = level.pin.size > LARGE
+    if large and not _structured(level, sequential):
+        return [sequential]
+    found = [_multilevel(level, seed, depth=9)]
+    if not large and method == "best":
+        found += [_refined(level, sequential, seed), _multilevel(level, seed, depth=0)]
+    return [*found, sequential]
+
+
+def _multilevel(level: Level, seed: int, depth: int) -> Array | None:
+    """Return cores grown on a coarse level and refined from there to the finest; None if none."""
+    levels, clusters = coarsened(level, seed, depth)
+    seat = by_connectivity(levels[-1], np.zeros(levels[-1].vertices, np.int64))
+    while True:
+        s = _annealed(levels.pop(), seat, seed)
+        if not levels:
+            return s.seat if not s.excess.any() else None
+        seat = _compact(s.seat)[clusters.pop()]
+
+
+def _refined(level: Level, seat: Array | None, seed: int) -> Array | None:
+    """Return a better assignment than the given one, on one level."""
+    return None if seat is None else _annealed(level, seat, seed).seat
+
+
+def _annealed(level: Level, seat: Array, seed: int) -> State:
+    s = state(level, seat, int(seat.max()) + 1)
+    sweeps = int(np.clip(SWEEPS * (PINS / max(level.in_source.size, 1)) ** 0.5, 6, 100))
+    anneal(level, s, seed, HOT, sweeps, sweeps)
+    merge(level, s)
+    return s
+
+
+def _compact(seat: Array) -> Array:
+    """Return the same assignment with cores numbered from 0 without gaps."""
+    return np.unique(seat, return_inverse=True)[1].astype(np.int32)
+
+
+def _structured(level: Level, sequential: Array | None) -> bool:
+    """Return whether neurons share sources, so that another order than theirs saves axons."""
+    seat = by_connectivity(level, np.zeros(level.vertices, np.int64), PROBE)
+    return sequential is None or _axons(level, seat) < 0.9 * _axons(level, sequential)
+
+
+def _axons(level: Level, seat: Array) -> float:
+    """Return the in axons per neuron of the first cores."""
+    axons, neurons = 0, 0
+    for c in range(PROBE):
+        inside = np.flatnonzero(seat == c)
+        neurons += int(level.size[inside].sum())
+        lists = [level.in_source[level.in_start[v] : level.in_start[v + 1]] for v in inside]
+        axons += np.unique(np.concatenate([*lists, np.zeros(0, np.int32)])).size
+    return axons / neurons
+
+
+def _filled(level: Level, by_growth: bool = False) -> Array | None:
     """Return cores filled one after the other; None where out axons do not fit."""
     out = np.zeros(level.vertices, np.int64)
+    order = np.arange(level.vertices)
     for margin in (1.0, *MARGINS, 1.0):
-        tight = replace(limits, out_axons=max(int(limits.out_axons * margin), 1))
-        if how == "sequential":
-            seat = in_order(level, tight, np.arange(level.vertices), out)
-        else:
-            seat = by_connectivity(level, tight, out)
-        if not exceeded(usage(h, seat, int(seat.max()) + 1, limits), limits):
+        tight = level.cap.copy()
+        tight[OUT] = max(int(tight[OUT] * margin), 1)
+        at = level._replace(cap=tight)
+        seat = by_connectivity(at, out) if by_growth else in_order(at, order, out)
+        reached = reach(level, seat)
+        if np.bincount(seat, reached).max() <= level.cap[OUT]:
             return seat
-        out = reach(level, seat)
+        out = reached
         if margin == MARGINS[-1]:  # no estimate any more: at most one core for each target
-            out = np.minimum(_own_sum(level, np.diff(level.pin_start)), limits.out_axons)
+            out = np.minimum(_own_sum(level, np.diff(level.pin_start)), level.cap[OUT])
     return None
 
 
@@ -92,7 +160,7 @@ def _check_alone(level: Level, limits: Limits) -> None:
             f"{axons[v]} sources reach it, a core takes {limits.in_axons} input axons",
             "Prune its synapses, or make it a tree of neurons",
         )
-    bits = _bits_alone(level, caps(limits, level)[0])
+    bits = bits_alone(level)
     v = int(bits.argmax())
     if bits[v] > limits.synapse_bits:
         raise SpikecError(
@@ -103,20 +171,9 @@ def _check_alone(level: Level, limits: Limits) -> None:
         )
 
 
-@compiled
-def _bits_alone(level: Level, cap: Array) -> Array:
-    bits = np.zeros(level.size.size, np.int64)
-    for v in range(bits.size):
-        for i in range(level.net_start[v], level.net_start[v + 1]):
-            bits[v] += list_bits(level.net_count[i], level.net_bits[level.net[i]], cap[4:])
-    return bits
-
-
 def _no_out_axons(level: Level, limits: Limits) -> NoReturn:
     """Report that neurons reach more cores than a core has output axons."""
-    out = reach(
-        level, in_order(level, limits, np.arange(level.vertices), np.zeros(level.vertices, int))
-    )
+    out = reach(level, in_order(level, np.arange(level.vertices), np.zeros(level.vertices, int)))
     v = int(out.argmax())
     raise SpikecError(
         "SPK1734",
@@ -124,3 +181,19 @@ def _no_out_axons(level: Level, limits: Limits) -> NoReturn:
         f"its targets lie in {out[v]} cores, a core has {limits.out_axons} output axons",
         "Prune synapses, so that fewer cores hold the network",
     )
+
+
+@compiled
+def traffic(level: Level, seat: Array) -> float:
+    """Return the spikes per step from core to core, as ``usage`` does."""
+    last = np.full(seat.max() + 1, -1, np.int64)
+    total = 0.0
+    for s in range(level.rate.size):
+        if level.home[s] >= 0:
+            last[seat[level.home[s]]] = s
+        for i in range(level.pin_start[s], level.pin_start[s + 1]):
+            c = seat[level.pin[i]]
+            if last[c] != s:
+                last[c] = s
+                total += level.rate[s]
+    return total

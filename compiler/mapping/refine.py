@@ -1,8 +1,8 @@
 """Move vertices between cores, and swap them, for less traffic; no limit is ever broken further.
 
-One sweep visits every vertex once. At temperature 0 it takes the best move there is. Above, it draws
-from the Boltzmann distribution over the cores that the vertex is connected to (heat bath), which
-carries an assignment over the small hills where plain descent ends.
+One sweep visits every vertex once. At temperature 0 it takes the best move there is. Above, it
+draws from the Boltzmann distribution over the cores that the vertex is connected to (heat bath),
+which carries an assignment over the small hills where plain descent ends.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from spikec.compiler.compiled import compiled
-from spikec.compiler.mapping.level import Level, members
+from spikec.compiler.mapping.fill import uniform
+from spikec.compiler.mapping.level import Level
 from spikec.compiler.mapping.state import IN, NEURONS, State, enter, leave
 from spikec.compiler.types import Array
 
@@ -71,17 +72,6 @@ def anneal(level: Level, s: State, seed: int, hot: float, sweeps: int, settle: i
         order = random.permutation(level.vertices).astype(np.int32)
         if sweep(level, s, order, 0.0, work) < max(1, level.vertices // 1000):
             break
-
-
-@compiled
-def uniform(random: Array) -> float:
-    """Return a number in (0, 1): splitmix64."""
-    random[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = random[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    z = z ^ (z >> np.uint64(31))
-    return (np.float64(z >> np.uint64(11)) + 0.5) / 9007199254740992.0  # type: ignore[no-any-return]
 
 
 @compiled
@@ -168,14 +158,11 @@ def _choose(w: Scratch, n: int, cost: float, temperature: float) -> int:
 @compiled
 def worse(s: State, before: Array) -> bool:
     """Return whether a limit is broken further than before."""
-    for i in range(before.size):
-        if s.excess[i] > before[i]:
-            return True
-    return False
+    return (s.excess > before).any()  # type: ignore[no-any-return]
 
 
 @compiled
-def _move(level: Level, s: State, v: int, b: int, before: Array) -> bool:
+def move(level: Level, s: State, v: int, b: int, before: Array) -> bool:
     """Move vertex ``v`` to core ``b`` unless that breaks a limit; return whether it went."""
     a = s.seat[v]
     leave(level, s, v)
@@ -218,10 +205,11 @@ def _swap(
 
 @compiled
 def _has_room(level: Level, s: State, v: int, b: int, w: Scratch) -> bool:
-    """Return whether core ``b`` has room for the neurons and axons of ``v``: quick, not complete."""
+    """Return whether core ``b`` has room for the neurons and axons of ``v``: a quick look."""
     axons = level.in_start[v + 1] - level.in_start[v] - w.shared[b]
     return (  # type: ignore[no-any-return]
-        s.use[NEURONS, b] + level.size[v] <= s.cap[NEURONS] and s.use[IN, b] + axons <= s.cap[IN]
+        s.use[NEURONS, b] + level.size[v] <= level.cap[NEURONS]
+        and s.use[IN, b] + axons <= level.cap[IN]
     )
 
 
@@ -239,7 +227,7 @@ def sweep(level: Level, s: State, order: Array, temperature: float, w: Scratch) 
                 break
             b = w.near[i]
             before[:] = s.excess
-            if _has_room(level, s, v, b, w) and _move(level, s, v, b, before):
+            if _has_room(level, s, v, b, w) and move(level, s, v, b, before):
                 went = True
                 break
             if wanted < 0:
