@@ -148,10 +148,7 @@ def _parts(network: Network, limits: Limits, *slack: float) -> Iterator[int]:
     level = finest(network.graph, limits)
     grown = partition(network.graph, limits, 0, "greedy")
     neurons = -(-level.vertices // limits.neurons)
-    for parts in sorted(
-        {max(round(neurons * s), 2) for s in slack or SLACK} | {int(grown.max()) + 1}
-    ):
-        yield parts
+    yield from sorted({max(round(neurons * s), 2) for s in slack or SLACK} | {int(grown.max()) + 1})
 
 
 def _graph(h: Hypergraph) -> tuple[Array, Array, Array]:

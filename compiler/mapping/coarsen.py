@@ -7,7 +7,7 @@ from spikec.compiler.mapping.fill import BUDGET, bits_alone, uniform
 from spikec.compiler.mapping.level import Level, contracted
 from spikec.compiler.types import Array
 
-PART = 32  # a cluster takes at most this part of a core's neurons, and 4 / PART of its axons
+PART = 8  # a cluster takes at most this part of a core's neurons
 SHRINK = 0.9  # coarsening ends where a level keeps more of its vertices
 
 
@@ -27,7 +27,7 @@ def coarsened(level: Level, seed: int, depth: int) -> tuple[list[Level], list[Ar
 def _clusters(level: Level, seed: int) -> Array:
     """Return the cluster of each vertex, int32, numbered without gaps."""
     order = np.random.default_rng(seed).permutation(level.vertices).astype(np.int32)
-    most = np.array([max(level.cap[0] // PART, 2), level.cap[1] * 4 // PART, level.cap[3] // 4])
+    most = np.array([max(level.cap[0] // PART, 2), level.cap[1] // 2, level.cap[3] // 4])
     cluster = np.arange(level.vertices, dtype=np.int32)
     _join(level, order, most, bits_alone(level), np.array([seed], np.uint64), cluster)
     return np.unique(cluster, return_inverse=True)[1].astype(np.int32)

@@ -7,7 +7,7 @@ import numpy as np
 
 from spikec.compiler.compiled import compiled
 from spikec.compiler.mapping.level import Level, members
-from spikec.compiler.mapping.refine import Scratch, clear, look, move, scratch
+from spikec.compiler.mapping.refine import Scratch, clear, excess, look, move, scratch
 from spikec.compiler.mapping.state import NEURONS, State
 from spikec.compiler.types import Array
 
@@ -17,7 +17,7 @@ PARTNERS = 6  # cores tried as a whole: half of them the best connected, half th
 def merge(level: Level, s: State) -> int:
     """Empty as many cores as can be without more traffic; return how many were emptied."""
     emptied = 0
-    work = scratch(s, 0)
+    work = scratch(level, s, 0)
     while True:
         start, member = members(s.seat, s.cores)
         order = np.argsort(s.use[NEURONS], kind="stable").astype(np.int32)
@@ -60,7 +60,7 @@ def _into_one(
 ) -> bool:
     """Move all of core ``a`` to one other core, if one can take it."""
     for v in inside:
-        _, n = look(level, s, v, w)
+        _, n = look(level, s, v, w, 0.0)
         for i in range(n):
             pull[w.near[i]] += w.gain[w.near[i]]
         clear(w, n)
@@ -88,11 +88,11 @@ def _into_one(
 
 @compiled
 def _all_to(level: Level, s: State, a: int, inside: Array, b: int) -> bool:
-    before = s.excess.copy()
+    before = excess(level, s)
     for i in range(inside.size):
         if not move(level, s, inside[i], b, before):
             for k in range(i):
-                move(level, s, inside[k], a, before)
+                move(level, s, inside[k], a, np.inf)
             return False
     return True
 
@@ -100,11 +100,11 @@ def _all_to(level: Level, s: State, a: int, inside: Array, b: int) -> bool:
 @compiled
 def _scattered(level: Level, s: State, a: int, inside: Array, fresh: Array, w: Scratch) -> bool:
     """Move each vertex of core ``a`` to the best core near it, if that pays."""
-    before = s.excess.copy()
+    before = excess(level, s)
     change, went = 0.0, 0
     touched = np.empty(inside.size, np.int32)
     for v in inside:
-        cost, n = look(level, s, v, w)
+        cost, n = look(level, s, v, w, 0.0)
         kept, b = n, -1
         while n > 0:
             best = 0
@@ -128,5 +128,5 @@ def _scattered(level: Level, s: State, a: int, inside: Array, fresh: Array, w: S
             fresh[b] = False
         return True
     for i in range(went):
-        move(level, s, inside[went - 1 - i], a, before)
+        move(level, s, inside[went - 1 - i], a, np.inf)
     return False

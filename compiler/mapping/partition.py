@@ -19,6 +19,8 @@ Method = Literal["best", "sequential", "greedy", "multilevel"]
 MARGINS = (1.0, 0.97, 0.9, 0.75, 0.5)  # of the out axons that an estimate may use
 SWEEPS, PINS = 30, 3_000_000  # annealed on a level of so many pins; others by the root of theirs
 HOT = 0.05  # first temperature, as a part of a vertex's mean incoming rate
+SOFT = 1.0
+SETTLE = 20  # most sweeps without temperature
 PROBE = 16  # cores that are filled to see whether a large network has structure
 LARGE = 10_000_000  # pins of a large network
 
@@ -73,14 +75,16 @@ def _multilevel(level: Level, seed: int, depth: int) -> Array | None:
 
 
 def _refined(level: Level, seat: Array | None, seed: int) -> Array | None:
-    """Return a better assignment than the given one, on one level."""
-    return None if seat is None else _annealed(level, seat, seed).seat
+    """Return the given assignment refined on one level; None if it then exceeds a limit."""
+    s = None if seat is None else _annealed(level, seat, seed)
+    return None if s is None or s.excess.any() else s.seat
 
 
 def _annealed(level: Level, seat: Array, seed: int) -> State:
-    s = state(level, seat, int(seat.max()) + 1)
+    cores = int(seat.max()) + 1
+    s = state(level, seat, cores + 2 + cores // 16)  # some empty ones, for repair
     sweeps = int(np.clip(SWEEPS * (PINS / max(level.in_source.size, 1)) ** 0.5, 6, 100))
-    anneal(level, s, seed, HOT, sweeps, sweeps)
+    anneal(level, s, seed, HOT, SOFT, sweeps, SETTLE)
     merge(level, s)
     return s
 

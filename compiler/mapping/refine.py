@@ -1,4 +1,4 @@
-"""Move vertices between cores, and swap them, for less traffic; no limit is ever broken further.
+"""Move vertices between cores, and swap them, for less traffic under the limits.
 
 One sweep visits every vertex once. At temperature 0 it takes the best move there is. Above, it
 draws from the Boltzmann distribution over the cores that the vertex is connected to (heat bath),
@@ -12,11 +12,25 @@ import numpy as np
 from spikec.compiler.compiled import compiled
 from spikec.compiler.mapping.fill import uniform
 from spikec.compiler.mapping.level import Level
-from spikec.compiler.mapping.state import IN, NEURONS, State, enter, leave
+from spikec.compiler.mapping.state import KINDS, NEURONS, State, enter, leave, neurons_excess
 from spikec.compiler.types import Array
 
 CHOICES = 3  # cores a vertex tries before it stays where it is
 WISHES = 1 << 20
+
+
+class Heat(NamedTuple):
+    """How freely a sweep moves.
+
+    Attributes:
+        temperature: Of the draws, in spikes per step.
+        soft: Pins at which a source costs half its rate for a core, see ``look``.
+        price: Of exceeding a limit by its whole amount, in spikes per step; 0 forbids it.
+    """
+
+    temperature: float
+    soft: float
+    price: float
 
 
 class Scratch(NamedTuple):
@@ -29,6 +43,7 @@ class Scratch(NamedTuple):
         near: Cores that a source of the vertex reaches or lies in, or that the vertex reaches.
         wish: For pairs of cores the last vertex that found no room, hashed.
         random: State of the generator, uint64 (1,).
+        inner: Synapses that a source of the vertex has in the vertex itself, int32 (sources,).
     """
 
     gain: Array
@@ -37,9 +52,10 @@ class Scratch(NamedTuple):
     near: Array
     wish: Array
     random: Array
+    inner: Array
 
 
-def scratch(s: State, seed: int) -> Scratch:
+def scratch(level: Level, s: State, seed: int) -> Scratch:
     """Return empty work space."""
     return Scratch(
         np.zeros(s.cores, np.float64),
@@ -48,83 +64,125 @@ def scratch(s: State, seed: int) -> Scratch:
         np.empty(s.cores, np.int32),
         np.full(WISHES, -1, np.int32),
         np.array([seed * 2 + 1], np.uint64),
+        np.zeros(level.rate.size, np.int32),
     )
 
 
-def anneal(level: Level, s: State, seed: int, hot: float, sweeps: int, settle: int) -> None:
+def anneal(
+    level: Level, s: State, seed: int, hot: float, soft: float, sweeps: int, settle: int
+) -> None:
     """Refine in place: ``sweeps`` from temperature ``hot`` down, then descend until it settles.
+
+    Limits have a price while the temperature falls, and are kept from then on.
 
     Args:
         level: The network.
         s: The assignment.
         seed: Of the order and of the draws.
         hot: First temperature, as a part of a vertex's mean incoming rate.
+        soft: How much less than its rate a source costs for cores with few of its pins, in the
+            first half of the sweeps: a multiple of the mean number of pins in a core.
         sweeps: How many are annealed.
         settle: Most sweeps of plain descent; fewer where nothing changes.
     """
     random = np.random.default_rng(seed)
-    work = scratch(s, seed)
+    work = scratch(level, s, seed)
     scale = float(level.rate[level.in_source].sum()) / max(level.vertices, 1)
+    pins = float(level.in_count.sum()) / max(int(s.sources.used.sum()), 1)
+    price = 2 * hot * scale * level.vertices / max(np.unique(s.seat).size, 1)
+
+    def order() -> Array:
+        return random.permutation(level.vertices).astype(np.int32)
+
     for i in range(sweeps):
-        t = hot * scale * (0.03 ** (i / max(sweeps - 1, 1)))
-        sweep(level, s, random.permutation(level.vertices).astype(np.int32), t, work)
+        x = i / max(sweeps - 1, 1)
+        few = pins * soft * max(0.0, 1 - 2 * x)
+        t = hot * scale * 0.03**x / (1 + few)  # a single pin then costs less as well
+        heat = Heat(t, few, price)
+        sweep(level, s, order(), heat, work)
     for _ in range(settle):
-        order = random.permutation(level.vertices).astype(np.int32)
-        if sweep(level, s, order, 0.0, work) < max(1, level.vertices // 1000):
+        repair(level, s, order(), work)
+        if sweep(level, s, order(), Heat(0.0, 0.0, 0.0), work) < max(1, level.vertices // 1000):
             break
 
 
 @compiled
-def look(level: Level, s: State, v: int, w: Scratch) -> tuple[float, int]:
+def _spread(n: int, soft: float) -> float:
+    """Return what ``n`` pins of a source in a core cost: 1, or less where ``soft`` is positive."""
+    if soft == 0.0:
+        return 1.0 if n > 0 else 0.0
+    return n / (n + soft)
+
+
+@compiled
+def look(level: Level, s: State, v: int, w: Scratch, soft: float) -> tuple[float, int]:
     """Find where vertex ``v`` could go: return the cost of leaving, and how many cores are near.
 
-    Going to core c then changes the traffic by that cost less ``gain[c]``.
+    Going to core c then changes the traffic by that cost less ``gain[c]``. A source costs its rate
+    for each core that holds a pin of it, itself or a target; with ``soft`` it costs less for cores
+    with few pins, so that moves that only begin to clear a core are seen to lead somewhere.
     """
     a, cost, n = s.seat[v], 0.0, 0
-    gain, shared, near, table = w.gain, w.shared, w.near, s.sources
     for i in range(level.in_start[v], level.in_start[v + 1]):
-        k = level.in_source[i]
-        rate, home = level.rate[k], level.home[k]
-        inside = home == v
+        k, m = level.in_source[i], level.in_count[i]
+        home = level.home[k]
+        if home == v:
+            w.inner[k] = m
+            continue
         own = s.seat[home] if home >= 0 else -1
-        if not inside:
-            cost += rate
-        saw_own = False
-        for j in range(table.start[k], table.start[k] + table.used[k]):
-            c = table.core[j]
-            if c == a:
-                if table.count[j] == level.in_count[i] and (inside or own != a):
-                    cost -= rate
-                continue
-            if not w.seen[c]:
-                w.seen[c] = True
-                near[n] = c
-                n += 1
-            shared[c] += 1
-            if c == own:
-                saw_own = True
-            if not inside:
-                gain[c] += rate
-        if own >= 0 and own != a and not saw_own:
-            if not w.seen[own]:
-                w.seen[own] = True
-                near[n] = own
-                n += 1
-            gain[own] += rate
+        more, n = _pins(level, s, k, m, own, a, True, w, n, soft)
+        cost += more
     for i in range(level.own_start[v], level.own_start[v + 1]):
         k = level.own[i]
-        rate = level.rate[k]
-        for j in range(table.start[k], table.start[k] + table.used[k]):
-            c = table.core[j]
-            if c == a:
-                cost += rate
-                continue
-            if not w.seen[c]:
-                w.seen[c] = True
-                near[n] = c
-                n += 1
-            gain[c] += rate
+        more, n = _pins(level, s, k, w.inner[k] + 1, a, a, w.inner[k] > 0, w, n, soft)
+        cost += more
+        w.inner[k] = 0
     return cost, n
+
+
+@compiled
+def _pins(
+    level: Level,
+    s: State,
+    k: int,
+    m: int,
+    own: int,
+    a: int,
+    target: bool,
+    w: Scratch,
+    n: int,
+    soft: float,
+) -> tuple[float, int]:
+    """Add up what moving ``m`` pins of source ``k``, which lies in ``own``, out of ``a`` costs.
+
+    Cores near get what going there saves, and count the source where a pin of it is a target.
+    """
+    rate, table = level.rate[k], s.sources
+    alone = _spread(m, soft)
+    here = 1 if own == a else 0
+    saw_own = False
+    for j in range(table.start[k], table.start[k] + table.used[k]):
+        c, pins = table.core[j], table.count[j]
+        if c == a:
+            here += pins
+            continue
+        if not w.seen[c]:
+            w.seen[c] = True
+            w.near[n] = c
+            n += 1
+        if target:
+            w.shared[c] += 1
+        if c == own:
+            saw_own = True
+            pins += 1
+        w.gain[c] += rate * (alone - _spread(pins + m, soft) + _spread(pins, soft))
+    if own >= 0 and own != a and not saw_own:
+        if not w.seen[own]:
+            w.seen[own] = True
+            w.near[n] = own
+            n += 1
+        w.gain[own] += rate * (alone - _spread(1 + m, soft) + _spread(1, soft))
+    return rate * (alone - _spread(here, soft) + _spread(here - m, soft)), n
 
 
 @compiled
@@ -156,18 +214,21 @@ def _choose(w: Scratch, n: int, cost: float, temperature: float) -> int:
 
 
 @compiled
-def worse(s: State, before: Array) -> bool:
-    """Return whether a limit is broken further than before."""
-    return (s.excess > before).any()  # type: ignore[no-any-return]
+def excess(level: Level, s: State) -> float:
+    """Return by how much limits are exceeded, each excess as a part of its limit."""
+    total = float(s.excess[KINDS])
+    for r in range(KINDS):
+        total += s.excess[r] / level.cap[r]
+    return total
 
 
 @compiled
-def move(level: Level, s: State, v: int, b: int, before: Array) -> bool:
-    """Move vertex ``v`` to core ``b`` unless that breaks a limit; return whether it went."""
-    a = s.seat[v]
+def move(level: Level, s: State, v: int, b: int, allowed: float) -> bool:
+    """Move vertex ``v`` to core ``b`` unless the excess then is above what is allowed; kinds never."""
+    a, kinds = s.seat[v], s.excess[KINDS]
     leave(level, s, v)
     enter(level, s, v, b)
-    if worse(s, before):
+    if excess(level, s) > allowed or s.excess[KINDS] > kinds:
         leave(level, s, v)
         enter(level, s, v, a)
         return False
@@ -176,10 +237,10 @@ def move(level: Level, s: State, v: int, b: int, before: Array) -> bool:
 
 @compiled
 def _swap(
-    level: Level, s: State, v: int, b: int, change: float, t: float, w: Scratch, before: Array
+    level: Level, s: State, v: int, b: int, change: float, heat: Heat, allowed: float, w: Scratch
 ) -> bool:
     """Exchange ``v`` with a vertex of core ``b`` that wished to go the other way, if that pays."""
-    a = s.seat[v]
+    a, kinds = s.seat[v], s.excess[KINDS]
     back = (b * 1_000_003 + a) % WISHES
     u = w.wish[back]
     if u < 0 or s.seat[u] != b:
@@ -188,13 +249,14 @@ def _swap(
     w.wish[back] = -1
     leave(level, s, v)
     enter(level, s, v, b)
-    cost, n = look(level, s, u, w)
+    cost, n = look(level, s, u, w, heat.soft)
     change += cost - w.gain[a]
     clear(w, n)
     leave(level, s, u)
     enter(level, s, u, a)
+    t = heat.temperature
     pays = change < 0.0 if t == 0.0 else np.log(uniform(w.random)) * t < -change
-    if pays and not worse(s, before):
+    if pays and excess(level, s) <= allowed and s.excess[KINDS] <= kinds:
         return True
     leave(level, s, u)
     enter(level, s, u, b)
@@ -204,30 +266,21 @@ def _swap(
 
 
 @compiled
-def _has_room(level: Level, s: State, v: int, b: int, w: Scratch) -> bool:
-    """Return whether core ``b`` has room for the neurons and axons of ``v``: a quick look."""
-    axons = level.in_start[v + 1] - level.in_start[v] - w.shared[b]
-    return (  # type: ignore[no-any-return]
-        s.use[NEURONS, b] + level.size[v] <= level.cap[NEURONS]
-        and s.use[IN, b] + axons <= level.cap[IN]
-    )
-
-
-@compiled
-def sweep(level: Level, s: State, order: Array, temperature: float, w: Scratch) -> int:
+def sweep(level: Level, s: State, order: Array, heat: Heat, w: Scratch) -> int:
     """Visit the vertices in the given order; return how many moved."""
     moved = 0
-    before = s.excess.copy()
     for v in order:
-        cost, n = look(level, s, v, w)
+        cost, n = look(level, s, v, w, heat.soft)
         kept, went, wanted, change = n, False, -1, 0.0
+        allowed = excess(level, s)
+        if heat.price > 0.0:  # a draw of Metropolis: how much worse it may become
+            allowed -= np.log(uniform(w.random)) * heat.temperature / heat.price
         for _ in range(CHOICES):
-            i = _choose(w, n, cost, temperature)
+            i = _choose(w, n, cost, heat.temperature)
             if i < 0:
                 break
             b = w.near[i]
-            before[:] = s.excess
-            if _has_room(level, s, v, b, w) and move(level, s, v, b, before):
+            if move(level, s, v, b, allowed):
                 went = True
                 break
             if wanted < 0:
@@ -237,6 +290,40 @@ def sweep(level: Level, s: State, order: Array, temperature: float, w: Scratch) 
         clear(w, kept)
         if went:
             moved += 1
-        elif wanted >= 0 and _swap(level, s, v, wanted, change, temperature, w, before):
+        elif wanted >= 0 and _swap(level, s, v, wanted, change, heat, allowed, w):
             moved += 2
     return moved
+
+
+@compiled
+def repair(level: Level, s: State, order: Array, w: Scratch) -> None:
+    """Let vertices leave cores that exceed a limit, for the nearest core or an empty one."""
+    for v in order:
+        before, a = excess(level, s), s.seat[v]
+        if before == 0.0:
+            return
+        if not _exceeds(level, s, a):
+            continue
+        _, n = look(level, s, v, w, 0.0)
+        kept, went = n, False
+        while n > 0 and not went:
+            best = 0
+            for i in range(1, n):
+                if w.gain[w.near[i]] > w.gain[w.near[best]]:
+                    best = i
+            b = w.near[best]
+            went = move(level, s, v, b, before * (1 - 1e-9))
+            n -= 1
+            w.near[best], w.near[n] = w.near[n], b
+        clear(w, kept)
+        empty = np.argmin(s.use[NEURONS])
+        if not went and s.use[NEURONS, empty] == 0:
+            move(level, s, v, empty, before * (1 - 1e-9))
+
+
+@compiled
+def _exceeds(level: Level, s: State, a: int) -> bool:
+    for r in range(KINDS):
+        if s.use[r, a] > level.cap[r]:
+            return True
+    return neurons_excess(level, s, a) > 0 or s.excess[KINDS] > 0  # type: ignore[no-any-return]

@@ -142,7 +142,8 @@ def _change(level: Level, s: State, row: int, c: int, by: int) -> None:
 
 
 @compiled
-def _neurons_excess(level: Level, s: State, c: int) -> int:
+def neurons_excess(level: Level, s: State, c: int) -> int:
+    """Return how many neurons core ``c`` has too many."""
     most = level.cap[NEURONS]
     for r in range(s.room_value.size):
         if s.rooms[c, r]:
@@ -154,10 +155,10 @@ def _neurons_excess(level: Level, s: State, c: int) -> int:
 @compiled
 def _resize(level: Level, s: State, v: int, c: int, sign: int) -> None:
     """Count vertex ``v`` into (1) or out of (-1) core ``c``: neurons, room and kinds."""
-    s.excess[NEURONS] -= _neurons_excess(level, s, c)
+    s.excess[NEURONS] -= neurons_excess(level, s, c)
     s.use[NEURONS, c] += sign * level.size[v]
     s.rooms[c, s.room_of[v]] += sign
-    s.excess[NEURONS] += _neurons_excess(level, s, c)
+    s.excess[NEURONS] += neurons_excess(level, s, c)
     for k in range(level.most.size):
         count, value, used, at = s.kinds[k, c], s.kind[k, c], 0, -1
         for i in range(count.size):
