@@ -224,7 +224,7 @@ def excess(level: Level, s: State) -> float:
 
 @compiled
 def move(level: Level, s: State, v: int, b: int, allowed: float) -> bool:
-    """Move vertex ``v`` to core ``b`` unless the excess then is above what is allowed; kinds never."""
+    """Move vertex ``v`` to core ``b`` unless the excess rises above what is allowed."""
     a, kinds = s.seat[v], s.excess[KINDS]
     leave(level, s, v)
     enter(level, s, v, b)
