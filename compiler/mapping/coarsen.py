@@ -8,26 +8,28 @@ from spikec.compiler.mapping.level import Level, contracted
 from spikec.compiler.types import Array
 
 PART = 8  # a cluster takes at most this part of a core's neurons
-SHRINK = 0.9  # coarsening ends where a level keeps more of its vertices
+LARGE, LARGE_PART = 30_000, 32  # likewise from so many neurons on, where coarse moves cost too much
+SHRINK = 0.8  # coarsening ends where a level keeps more of its vertices
 
 
-def coarsened(level: Level, seed: int, depth: int) -> tuple[list[Level], list[Array]]:
+def coarsened(level: Level, seed: int) -> tuple[list[Level], list[Array]]:
     """Return ever coarser levels, the given one first, and the clusters that lead to each next."""
     levels, clusters = [level], []
-    while len(clusters) < depth:
-        cluster = _clusters(levels[-1], seed + len(levels))
+    while True:
+        cluster = _clusters(
+            levels[-1], LARGE_PART if level.vertices >= LARGE else PART, seed + len(levels)
+        )
         count = int(cluster.max()) + 1
         if count > SHRINK * levels[-1].vertices:
-            break
+            return levels, clusters
         clusters.append(cluster)
         levels.append(contracted(levels[-1], cluster, count))
-    return levels, clusters
 
 
-def _clusters(level: Level, seed: int) -> Array:
+def _clusters(level: Level, part: int, seed: int) -> Array:
     """Return the cluster of each vertex, int32, numbered without gaps."""
     order = np.random.default_rng(seed).permutation(level.vertices).astype(np.int32)
-    most = np.array([max(level.cap[0] // PART, 2), level.cap[1] // 2, level.cap[3] // 4])
+    most = np.array([max(level.cap[0] // part, 2), level.cap[1] // 2, level.cap[3] // 4])
     cluster = np.arange(level.vertices, dtype=np.int32)
     _join(level, order, most, bits_alone(level), np.array([seed], np.uint64), cluster)
     return np.unique(cluster, return_inverse=True)[1].astype(np.int32)

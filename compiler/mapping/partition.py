@@ -18,9 +18,13 @@ from spikec.compiler.types import Array
 Method = Literal["best", "sequential", "greedy", "multilevel"]
 MARGINS = (1.0, 0.97, 0.9, 0.75, 0.5)  # of the out axons that an estimate may use
 SWEEPS, PINS = 30, 3_000_000  # annealed on a level of so many pins; others by the root of theirs
-HOT = 0.05  # first temperature, as a part of a vertex's mean incoming rate
-SOFT = 1.0
+MOST_SWEEPS = 60
+BETWEEN = 3  # levels between the coarsest and the finest have so many times fewer
 SETTLE = 20  # most sweeps without temperature
+HOT = 0.05  # first temperature, as a part of a vertex's mean incoming rate
+SOFT = 1.0  # pins of a source at which a core costs half of its rate first, over their mean
+STARTS = 3  # of a small network
+SMALL = 1_000_000  # pins of a small network
 PROBE = 16  # cores that are filled to see whether a large network has structure
 LARGE = 10_000_000  # pins of a large network
 
@@ -33,8 +37,8 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
         limits: Of one core.
         seed: The same seed gives the same assignment.
         method: ``sequential`` fills cores in the order of the neurons, ``greedy`` by connectivity,
-            ``multilevel`` refines a start by connectivity from coarse to fine; ``best`` takes the
-            best of all, and refines the others too where the network is small.
+            ``multilevel`` refines a start by connectivity from coarse to fine; ``best`` compares
+            it with the sequential one, and begins several times where the network is small.
 
     Raises:
         SpikecError: SPK1732 or SPK1733 when a neuron fits no core even alone, SPK1734 when its
@@ -54,37 +58,36 @@ def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
     sequential = _filled(level)
     if method == "sequential":
         return [sequential]
-    large = level.pin.size > LARGE
-    if large and not _structured(level, sequential):
+    if level.pin.size > LARGE and not _structured(level, sequential):
         return [sequential]
-    found = [_multilevel(level, seed, depth=9)]
-    if not large and method == "best":
-        found += [_refined(level, sequential, seed), _multilevel(level, seed, depth=0)]
+    starts = STARTS if level.pin.size < SMALL and method == "best" else 1
+    found = [_multilevel(level, seed * STARTS + i) for i in range(starts)]
+    if starts > 1 and sequential is not None:
+        s = _annealed(level, sequential, seed, 1)
+        found.append(None if s.excess.any() else s.seat)
     return [*found, sequential]
 
 
-def _multilevel(level: Level, seed: int, depth: int) -> Array | None:
+def _multilevel(level: Level, seed: int) -> Array | None:
     """Return cores grown on a coarse level and refined from there to the finest; None if none."""
-    levels, clusters = coarsened(level, seed, depth)
+    levels, clusters = coarsened(level, seed)
     seat = by_connectivity(levels[-1], np.zeros(levels[-1].vertices, np.int64))
+    full = 1
     while True:
-        s = _annealed(levels.pop(), seat, seed)
+        s = _annealed(levels.pop(), seat, seed, full)
         if not levels:
-            return s.seat if not s.excess.any() else None
+            return None if s.excess.any() else s.seat
         seat = _compact(s.seat)[clusters.pop()]
+        full = BETWEEN if len(levels) > 1 else 1
 
 
-def _refined(level: Level, seat: Array | None, seed: int) -> Array | None:
-    """Return the given assignment refined on one level; None if it then exceeds a limit."""
-    s = None if seat is None else _annealed(level, seat, seed)
-    return None if s is None or s.excess.any() else s.seat
-
-
-def _annealed(level: Level, seat: Array, seed: int) -> State:
+def _annealed(level: Level, seat: Array, seed: int, part: int) -> State:
+    """Return a refined assignment; it may exceed limits that a coarse level cannot mend."""
     cores = int(seat.max()) + 1
     s = state(level, seat, cores + 2 + cores // 16)  # some empty ones, for repair
-    sweeps = int(np.clip(SWEEPS * (PINS / max(level.in_source.size, 1)) ** 0.5, 6, 100))
-    anneal(level, s, seed, HOT, SOFT, sweeps, SETTLE)
+    sweeps = int(np.clip(SWEEPS * (PINS / max(level.in_source.size, 1)) ** 0.5, 6, MOST_SWEEPS))
+    settle = min(SETTLE, sweeps) if part == 1 else 2
+    anneal(level, s, seed, HOT, SOFT, max(sweeps // part, 4), settle)
     merge(level, s)
     return s
 
