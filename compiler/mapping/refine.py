@@ -162,7 +162,7 @@ def _pins(
     here = 1 if own == a else 0
     saw_own = False
     for j in range(table.start[k], table.start[k] + table.used[k]):
-        c, pins = table.core[j], table.count[j]
+        c, pins = table.core[j], table.synapses[j]
         if c == a:
             here += pins
             continue
@@ -316,7 +316,7 @@ def repair(level: Level, s: State, order: Array, w: Scratch) -> None:
             n -= 1
             w.near[best], w.near[n] = w.near[n], b
         clear(w, kept)
-        empty = np.argmin(s.use[NEURONS])
+        empty = int(np.argmin(s.use[NEURONS]))
         if not went and s.use[NEURONS, empty] == 0:
             move(level, s, v, empty, before * (1 - 1e-9))
 
@@ -326,4 +326,4 @@ def _exceeds(level: Level, s: State, a: int) -> bool:
     for r in range(KINDS):
         if s.use[r, a] > level.cap[r]:
             return True
-    return neurons_excess(level, s, a) > 0 or s.excess[KINDS] > 0  # type: ignore[no-any-return]
+    return neurons_excess(level, s, a) > 0 or s.excess[KINDS] > 0

@@ -54,7 +54,9 @@ def usage(h: Hypergraph, seat: Array, cores: int, limits: Limits) -> Usage:
     room = np.full(cores, np.iinfo(np.int64).max)
     if h.room is not None:
         np.minimum.at(room, seat, h.room)
-    return Usage(neurons, *counts, kinds.reshape(-1, cores), room, float(traffic))
+    return Usage(
+        neurons, counts[0], counts[1], counts[2], kinds.reshape(-1, cores), room, float(traffic)
+    )
 
 
 def traffic(h: Hypergraph, seat: Array) -> float:
