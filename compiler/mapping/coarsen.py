@@ -1,5 +1,8 @@
 """Merge vertices that share many axons into clusters, each a small part of what a core holds."""
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 import numpy as np
 
 from spikec.compiler.compiled import compiled

@@ -4,6 +4,9 @@ What a core uses grows with every vertex it takes, all but its out axons: those 
 everything else lies. They are estimated here and made exact by the refinement that follows.
 """
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from typing import NamedTuple
 
 import numpy as np

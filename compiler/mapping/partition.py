@@ -1,5 +1,8 @@
 """Assign neurons to cores: as few spikes between cores as possible, every limit kept exactly."""
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from typing import Literal, NoReturn
 
 import numpy as np

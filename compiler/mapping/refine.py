@@ -5,6 +5,9 @@ draws from the Boltzmann distribution over the cores that the vertex is connecte
 which carries an assignment over the small hills where plain descent ends.
 """
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from typing import NamedTuple
 
 import numpy as np
@@ -250,7 +253,7 @@ def _swap(
     leave(level, s, v)
     enter(level, s, v, b)
     cost, n = look(level, s, u, w, heat.soft)
-    change += cost - w.gain[a]
+    change += float(cost - w.gain[a])
     clear(w, n)
     leave(level, s, u)
     enter(level, s, u, a)

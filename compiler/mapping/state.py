@@ -1,5 +1,8 @@
 """An assignment of vertices to cores with all its counters, kept exact move by move."""
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from typing import NamedTuple
 
 import numpy as np

@@ -1,5 +1,8 @@
 """What a given assignment of neurons to cores uses, counted exactly, and which limits it breaks."""
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from dataclasses import dataclass
 
 import numpy as np
