@@ -14,12 +14,11 @@ import mapping_networks as networks
 import numpy as np
 from mapping_networks import Network
 
-from spikec.compiler.compiled import compiled
 from spikec.compiler.mapping.fill import in_order
 from spikec.compiler.mapping.hypergraph import Hypergraph, Limits
-from spikec.compiler.mapping.level import Level, finest
+from spikec.compiler.mapping.level import finest
 from spikec.compiler.mapping.merge import merge
-from spikec.compiler.mapping.partition import partition, reach
+from spikec.compiler.mapping.partition import partition, reach, traffic
 from spikec.compiler.mapping.state import state
 from spikec.compiler.mapping.usage import exceeded, usage
 from spikec.compiler.types import Array
@@ -94,7 +93,7 @@ def swarm(network: Network, limits: Limits, seed: int) -> Iterator[Array]:
         for i, particle in enumerate(x):
             seat = particle.astype(np.int32)
             crowd = np.maximum(np.bincount(seat, minlength=parts) - most, 0).sum()
-            cost = _traffic(level, seat) + crowd * float(level.rate.mean()) * parts
+            cost = traffic(level, seat) + crowd * float(level.rate.mean()) * parts
             if cost < own_cost[i]:
                 own[i], own_cost[i] = particle, cost
         best = own[own_cost.argmin()]
@@ -174,32 +173,17 @@ def _initialized(package: Any) -> Any:
     return _kahypar[0]
 
 
-@compiled
-def _traffic(level: Level, seat: Array) -> float:
-    last = np.full(seat.max() + 1, -1, np.int64)
-    total = 0.0
-    for s in range(level.rate.size):
-        if level.home[s] >= 0:
-            last[seat[level.home[s]]] = s
-        for i in range(level.pin_start[s], level.pin_start[s + 1]):
-            c = seat[level.pin[i]]
-            if last[c] != s:
-                last[c] = s
-                total += level.rate[s]
-    return total
-
-
 NETWORKS: dict[str, tuple[Callable[[], Network], Callable[[], Network]]] = {
     "MLP 784-128-10": (networks.mlp, networks.mlp),
     "LeNet-5": (networks.lenet, networks.lenet),
-    "microcircuit": (lambda: networks.microcircuit(0.02), lambda: networks.microcircuit(0.1)),
-    "Brunel": (lambda: networks.brunel(1500), networks.brunel),
-    "small world": (lambda: networks.small_world(3000), lambda: networks.small_world(20_000)),
+    "microcircuit": (lambda: networks.microcircuit(0.01), lambda: networks.microcircuit(0.1)),
+    "Brunel": (lambda: networks.brunel(600), networks.brunel),
+    "small world": (lambda: networks.small_world(2000), lambda: networks.small_world(20_000)),
     "synfire chain": (lambda: networks.synfire(30), lambda: networks.synfire(100)),
     "layered": (lambda: networks.layered(6, 400), lambda: networks.layered(10, 1000)),
     "liquid": (lambda: networks.liquid(200), lambda: networks.liquid(2000)),
-    "place recognition": (lambda: networks.places(2), lambda: networks.places(108)),
-    "2-D Gaussian": (lambda: networks.gaussian(60), lambda: networks.gaussian(141)),
+    "place recognition": (lambda: networks.places(1), lambda: networks.places(108)),
+    "2-D Gaussian": (lambda: networks.gaussian(50), lambda: networks.gaussian(141)),
 }
 
 

@@ -114,18 +114,19 @@ def liquid(neurons: int) -> Network:
     random = np.random.default_rng(7)
     i = np.arange(neurons)
     place = np.stack([i % 10, i // 10 % 10, i // 100])
-    distance = ((place[:, :, None] - place[:, None]) ** 2).sum(axis=0)
+    distance: Array = ((place[:, :, None] - place[:, None]) ** 2).sum(axis=0)
     kind = (random.random(neurons) < 0.2).astype(int)
     chance = np.array([[0.3, 0.2], [0.4, 0.1]])[kind[:, None], kind] * np.exp(-distance / 4)
     np.fill_diagonal(chance, 0)
-    recurrent = np.nonzero(random.random(chance.shape) < chance)
+    recurrent = np.nonzero(np.asarray(random.random(chance.shape) < chance))
     links = [_random(0, 100, 0, neurons, 0.1, 7), (recurrent[0] + 100, recurrent[1])]
     return _network(100, (neurons,), links, 7)
 
 
 def places(modules: int) -> Network:
     """Return the place-recognition ensemble: modules of 400 + 400 neurons on 784 shared inputs."""
-    n, links = 400, []
+    n = 400
+    links: list[tuple[Array, Array]] = []
     for m in range(modules):
         e, i = m * 2 * n, m * 2 * n + n
         links.append(_all_to_all(0, 784, e, n))

@@ -1,12 +1,12 @@
 """Neurons to cores: every limit kept, little traffic, the same bytes for the same seed."""
 
 import itertools
-import sys
 from collections import defaultdict
 from math import ceil
-from pathlib import Path
 from typing import Any
 
+import mapping_baselines as baselines
+import mapping_networks as networks
 import numpy as np
 import pytest
 
@@ -18,10 +18,6 @@ from spikec.compiler.mapping.partition import partition, traffic
 from spikec.compiler.mapping.state import state
 from spikec.compiler.mapping.usage import exceeded, usage
 from spikec.compiler.types import Array
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import mapping_baselines as baselines
-import mapping_networks as networks
 
 LOIHI = baselines.LOIHI
 
@@ -101,11 +97,10 @@ def test_random_networks_keep_every_limit(seed: int) -> None:
 
 @pytest.mark.parametrize("name", list(baselines.NETWORKS))
 def test_published_networks(name: str) -> None:
-    """Within every limit; no more traffic than any baseline; equal bytes for an equal seed."""
+    """Within every limit, and no more traffic than any baseline."""
     network = baselines.NETWORKS[name][FULL]()
     h = network.graph
     seat = partition(h, LOIHI, 1)
-    assert seat.tobytes() == partition(h, LOIHI, 1).tobytes()
     ours = check(h, seat, LOIHI)
     found: dict[str, float] = {}
     for baseline in baselines.BASELINES:
@@ -118,9 +113,16 @@ def test_published_networks(name: str) -> None:
         assert ours <= least * (1 + 1e-9), baseline
 
 
+def test_equal_bytes_for_an_equal_seed() -> None:
+    """Twice the same, and another seed differs."""
+    h = networks.small_world(1500).graph
+    seats = [partition(h, LOIHI, seed).tobytes() for seed in (3, 3, 4)]
+    assert seats[0] == seats[1] != seats[2]
+
+
 def test_a_shuffled_plane_is_found_again() -> None:
     """Traffic at most 0.15 of the order of the ids, and at most 1.05 of the true geometry."""
-    side = size(100, 316)
+    side = size(80, 316)
     network, place = networks.torus(side, 32, 8.0, 0)
     h = network.graph
     seat = partition(h, LOIHI, 0)
@@ -251,5 +253,6 @@ def test_limits_are_positive_whole_numbers(value: Any) -> None:
 )
 def test_arrays_that_do_not_fit_together_are_refused(change: dict[str, Any]) -> None:
     """Two neurons and one input channel, and one thing wrong."""
+    whole: dict[str, Any] = {"neurons": 2, "inputs": 1, "edges": ()}
     with pytest.raises(SpikecError, match="SPK1731"):
-        Hypergraph(**{"neurons": 2, "inputs": 1, "edges": (), **change})
+        Hypergraph(**(whole | change))

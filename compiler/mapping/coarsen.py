@@ -1,5 +1,8 @@
 """Merge vertices that share many axons into clusters, each a small part of what a core holds."""
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 import numpy as np
 
 from spikec.compiler.compiled import compiled
@@ -15,11 +18,11 @@ SHRINK = 0.8  # coarsening ends where a level keeps more of its vertices
 
 def coarsened(level: Level, seed: int) -> tuple[list[Level], list[Array]]:
     """Return ever coarser levels, the given one first, and the clusters that lead to each next."""
-    levels, clusters = [level], []
+    levels: list[Level] = [level]
+    clusters: list[Array] = []
+    part = LARGE_PART if level.vertices >= LARGE else PART
     while True:
-        cluster = _clusters(
-            levels[-1], LARGE_PART if level.vertices >= LARGE else PART, seed + len(levels)
-        )
+        cluster = _clusters(levels[-1], part, seed + len(levels))
         count = int(cluster.max()) + 1
         if count > SHRINK * levels[-1].vertices:
             return levels, clusters

@@ -4,6 +4,9 @@ What a core uses grows with every vertex it takes, all but its out axons: those 
 everything else lies. They are estimated here and made exact by the refinement that follows.
 """
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from typing import NamedTuple
 
 import numpy as np
@@ -108,7 +111,7 @@ def uniform(random: Array) -> float:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z = z ^ (z >> np.uint64(31))
-    return (np.float64(z >> np.uint64(11)) + 0.5) / 9007199254740992.0  # type: ignore[no-any-return]
+    return (np.float64(z >> np.uint64(11)) + 0.5) / 9007199254740992.0
 
 
 @compiled

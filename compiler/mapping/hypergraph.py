@@ -6,6 +6,7 @@ channel) holds the neurons it reaches.
 
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -65,9 +66,10 @@ class Limits:
             SpikecError: SPK1730 on one that is no positive whole number up to ``UNLIMITED``.
         """
         for f in fields(self):
-            value = getattr(self, f.name)
+            value: Any = getattr(self, f.name)
             lowest = 0 if f.name == "block_bits" else 1
-            for n in value if isinstance(value, tuple) else (value,):
+            each: tuple[Any, ...] = value if f.name == "kinds" else (value,)
+            for n in each:
                 if type(n) is not int or not lowest <= n <= UNLIMITED:
                     raise SpikecError(
                         "SPK1730",

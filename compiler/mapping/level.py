@@ -4,6 +4,9 @@ The sources stay as they are at every level, so that axons and synapse memory of
 are those of its neurons.
 """
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from typing import NamedTuple
 
 import numpy as np

@@ -3,6 +3,9 @@
 Two cores in one never send more spikes than apart, since each source counts a core once.
 """
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 import numpy as np
 
 from spikec.compiler.compiled import compiled
@@ -67,7 +70,7 @@ def _into_one(
     tried, emptiest, done = 0, 0, False
     while tried < PARTNERS and not done:
         if tried < PARTNERS // 2:
-            b = np.argmax(pull)
+            b = int(np.argmax(pull))
             if pull[b] <= 0.0:
                 tried = PARTNERS // 2
                 continue
@@ -124,8 +127,8 @@ def _scattered(level: Level, s: State, a: int, inside: Array, fresh: Array, w: S
         touched[went] = b
         went += 1
     if went == inside.size and change <= 0.0:
-        for b in touched:
-            fresh[b] = False
+        for taker in touched:
+            fresh[taker] = False
         return True
     for i in range(went):
         move(level, s, inside[went - 1 - i], a, np.inf)

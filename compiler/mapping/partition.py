@@ -1,5 +1,8 @@
 """Assign neurons to cores: as few spikes between cores as possible, every limit kept exactly."""
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from typing import Literal, NoReturn
 
 import numpy as np
@@ -18,13 +21,12 @@ from spikec.compiler.types import Array
 Method = Literal["best", "sequential", "greedy", "multilevel"]
 MARGINS = (1.0, 0.97, 0.9, 0.75, 0.5)  # of the out axons that an estimate may use
 SWEEPS, PINS = 30, 3_000_000  # annealed on a level of so many pins; others by the root of theirs
-MOST_SWEEPS = 60
-BETWEEN = 3  # levels between the coarsest and the finest have so many times fewer
-SETTLE = 20  # most sweeps without temperature
+COARSEST, BETWEEN, FINEST = 600, 20, 60  # sweeps at most on such levels
+SETTLE = 10  # sweeps without temperature, at most
 HOT = 0.05  # first temperature, as a part of a vertex's mean incoming rate
 SOFT = 1.0  # pins of a source at which a core costs half of its rate first, over their mean
-STARTS = 3  # of a small network
-SMALL = 1_000_000  # pins of a small network
+STARTS = 8  # at most, each hotter on its coarsest level than the one before, up to 16 times
+STARTED = 2_000_000  # pins of all starts together
 PROBE = 16  # cores that are filled to see whether a large network has structure
 LARGE = 10_000_000  # pins of a large network
 
@@ -60,34 +62,43 @@ def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
         return [sequential]
     if level.pin.size > LARGE and not _structured(level, sequential):
         return [sequential]
-    starts = STARTS if level.pin.size < SMALL and method == "best" else 1
-    found = [_multilevel(level, seed * STARTS + i) for i in range(starts)]
+    starts = int(np.clip(STARTED / max(level.pin.size, 1), 1, STARTS)) if method == "best" else 1
+    found = [_multilevel(level, seed * STARTS + i, HOT * 4 ** (i % 3)) for i in range(starts)]
     if starts > 1 and sequential is not None:
-        s = _annealed(level, sequential, seed, 1)
+        s = _annealed(level, sequential, seed, HOT, FINEST)
         found.append(None if s.excess.any() else s.seat)
     return [*found, sequential]
 
 
-def _multilevel(level: Level, seed: int) -> Array | None:
+def _multilevel(level: Level, seed: int, hot: float) -> Array | None:
     """Return cores grown on a coarse level and refined from there to the finest; None if none."""
     levels, clusters = coarsened(level, seed)
     seat = by_connectivity(levels[-1], np.zeros(levels[-1].vertices, np.int64))
-    full = 1
+    most = COARSEST
     while True:
-        s = _annealed(levels.pop(), seat, seed, full)
+        s = _annealed(levels.pop(), seat, seed, hot, most)
         if not levels:
             return None if s.excess.any() else s.seat
         seat = _compact(s.seat)[clusters.pop()]
-        full = BETWEEN if len(levels) > 1 else 1
+        hot, most = HOT, BETWEEN if len(levels) > 1 else FINEST
 
 
-def _annealed(level: Level, seat: Array, seed: int, part: int) -> State:
-    """Return a refined assignment; it may exceed limits that a coarse level cannot mend."""
+def _annealed(level: Level, seat: Array, seed: int, hot: float, most: int) -> State:
+    """Return a refined assignment; it may exceed limits that a coarse level cannot mend.
+
+    Args:
+        level: The network.
+        seat: Where the vertices are.
+        seed: Of the draws.
+        hot: See ``anneal``.
+        most: Sweeps at most; large levels have fewer.
+    """
     cores = int(seat.max()) + 1
     s = state(level, seat, cores + 2 + cores // 16)  # some empty ones, for repair
-    sweeps = int(np.clip(SWEEPS * (PINS / max(level.in_source.size, 1)) ** 0.5, 6, MOST_SWEEPS))
-    settle = min(SETTLE, sweeps) if part == 1 else 2
-    anneal(level, s, seed, HOT, SOFT, max(sweeps // part, 4), settle)
+    sweeps = max(int(SWEEPS * (PINS / max(level.in_source.size, 1)) ** 0.5), 6)
+    if most == BETWEEN:
+        sweeps = max(sweeps // 3, 4)
+    anneal(level, s, seed, hot, SOFT, min(sweeps, most), 2 if most == BETWEEN else SETTLE)
     merge(level, s)
     return s
 

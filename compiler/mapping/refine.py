@@ -5,6 +5,9 @@ draws from the Boltzmann distribution over the cores that the vertex is connecte
 which carries an assignment over the small hills where plain descent ends.
 """
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from typing import NamedTuple
 
 import numpy as np
@@ -162,7 +165,7 @@ def _pins(
     here = 1 if own == a else 0
     saw_own = False
     for j in range(table.start[k], table.start[k] + table.used[k]):
-        c, pins = table.core[j], table.count[j]
+        c, pins = table.core[j], table.synapses[j]
         if c == a:
             here += pins
             continue
@@ -250,7 +253,7 @@ def _swap(
     leave(level, s, v)
     enter(level, s, v, b)
     cost, n = look(level, s, u, w, heat.soft)
-    change += cost - w.gain[a]
+    change += float(cost - w.gain[a])
     clear(w, n)
     leave(level, s, u)
     enter(level, s, u, a)
@@ -316,7 +319,7 @@ def repair(level: Level, s: State, order: Array, w: Scratch) -> None:
             n -= 1
             w.near[best], w.near[n] = w.near[n], b
         clear(w, kept)
-        empty = np.argmin(s.use[NEURONS])
+        empty = int(np.argmin(s.use[NEURONS]))
         if not went and s.use[NEURONS, empty] == 0:
             move(level, s, v, empty, before * (1 - 1e-9))
 
@@ -326,4 +329,4 @@ def _exceeds(level: Level, s: State, a: int) -> bool:
     for r in range(KINDS):
         if s.use[r, a] > level.cap[r]:
             return True
-    return neurons_excess(level, s, a) > 0 or s.excess[KINDS] > 0  # type: ignore[no-any-return]
+    return neurons_excess(level, s, a) > 0 or s.excess[KINDS] > 0

@@ -1,5 +1,8 @@
 """An assignment of vertices to cores with all its counters, kept exact move by move."""
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from typing import NamedTuple
 
 import numpy as np
@@ -20,13 +23,13 @@ class Table(NamedTuple):
         start: Where the places of each list begin, int64 (lists + 1,).
         used: How many of them are taken.
         core: Cores, in no order.
-        count: Synapses.
+        synapses: In each of them.
     """
 
     start: Array
     used: Array
     core: Array
-    count: Array
+    synapses: Array
 
 
 class State(NamedTuple):
@@ -114,22 +117,22 @@ def _put(table: Table, k: int, c: int, count: int) -> int:
     if i < 0:
         i = table.start[k] + table.used[k]
         table.used[k] += 1
-        table.core[i], table.count[i] = c, count
+        table.core[i], table.synapses[i] = c, count
         return 0
-    table.count[i] += count
-    return table.count[i] - count  # type: ignore[no-any-return]
+    table.synapses[i] += count
+    return table.synapses[i] - count  # type: ignore[no-any-return]
 
 
 @compiled
 def _drop(table: Table, k: int, c: int, count: int) -> int:
     """Take synapses of list ``k`` away from core ``c``; return how many are left."""
     i = find(table, k, c)
-    table.count[i] -= count
-    left = table.count[i]
+    table.synapses[i] -= count
+    left = table.synapses[i]
     if left == 0:
         table.used[k] -= 1
         last = table.start[k] + table.used[k]
-        table.core[i], table.count[i] = table.core[last], table.count[last]
+        table.core[i], table.synapses[i] = table.core[last], table.synapses[last]
     return left  # type: ignore[no-any-return]
 
 

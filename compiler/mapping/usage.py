@@ -1,5 +1,8 @@
 """What a given assignment of neurons to cores uses, counted exactly, and which limits it breaks."""
 
+# An element of an array is a number in compiled code; the type checker sees an array.
+# pyright: reportArgumentType=false, reportReturnType=false
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +57,9 @@ def usage(h: Hypergraph, seat: Array, cores: int, limits: Limits) -> Usage:
     room = np.full(cores, np.iinfo(np.int64).max)
     if h.room is not None:
         np.minimum.at(room, seat, h.room)
-    return Usage(neurons, *counts, kinds.reshape(-1, cores), room, float(traffic))
+    return Usage(
+        neurons, counts[0], counts[1], counts[2], kinds.reshape(-1, cores), room, float(traffic)
+    )
 
 
 def traffic(h: Hypergraph, seat: Array) -> float:
