@@ -55,7 +55,7 @@ def test_every_neuron_is_proved() -> None:
     """Every piece of text and every claim, at 16 and 24 bits of state."""
     start = time.monotonic()
     known: dict[str, Outcome] = {}
-    made = [m for bits in (16, 24) for m in modules(bits, size(1000, 10))]
+    made = [m for bits in (16, 24) for m in modules(bits, size(1000, 40))]
     assert {m.name.split("_16")[0] for m in made[: len(made) // 2]} == {
         f"lane_{kind}" for kind in kinds()
     }
