@@ -115,13 +115,12 @@ def _energies(reports: list[EnergyReport], target: str) -> list[Block]:
 
 def _work(program: Program) -> "Work | None":
     """Return what counts the work of each core, if there are cores."""
-    mesh = load_target(program.target).mesh
-    if mesh is None or program.mapping is None:
+    if program.mapping is None:
         return None
     # Compiled kernels are behind it, which other commands start without.
     from spikec.compiler.mapping.work import Work
 
-    return Work(program, mesh)
+    return Work(program)
 
 
 def _moves(work: "Work", shown: dict[str, Any]) -> list[Block]:

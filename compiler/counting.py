@@ -1,6 +1,7 @@
 """Counts the events of a trace; ``counts`` defines what they are."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from spikec.compiler.agreement import chunks
 from spikec.compiler.counts import Counts, PopulationCounts, ProjectionCounts, SourceCounts
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.fan_out import FanOut, fan_out
-from spikec.compiler.ir import Mapping as Placement
 from spikec.compiler.ir import Output, Population, Program, Projection, Trace
+from spikec.compiler.mapping.mesh import Mesh
 from spikec.compiler.pipeline import Progress, by_input, silent
 from spikec.compiler.simulator import Simulator
+from spikec.compiler.target import load_target
 from spikec.compiler.types import Array, Exact, FixedPoint
 from spikec.compiler.untyped import sparse as sp
 from spikec.compiler.wiring import lanes, source_types
@@ -123,7 +125,7 @@ class Counter:
     def _source(self, name: str, sent: Array) -> SourceCounts:
         events = _per_neuron(sent)
         route = self.routes[name]
-        moved = (None, None, None) if route is None else (int(events @ r) for r in route)
+        moved = (None,) * 4 if route is None else (int(events @ r) for r in route)
         return SourceCounts(int(events.sum()), *moved)
 
     def _population(
@@ -194,13 +196,17 @@ class Counter:
             operations=neurobench.operations(projection, fan, sent, unit),
         )
 
-    def _route(self, name: str) -> tuple[Array, Array, Array] | None:
-        """Return per source neuron the messages and hops of one event, or None if unknown."""
+    def _route(self, name: str) -> Array | None:
+        """Return messages, hops in x and y and crossings of one event of each source neuron.
+
+        None without a mapping; else int64 (4, neurons).
+        """
         mapping = self.program.mapping
         if mapping is None:
             return None
-        # Its kernels need the compiler, which light commands start without.
+        # Their kernels need the compiler, which light commands start without.
         from spikec.compiler.mapping.reach import reach
+        from spikec.compiler.mapping.routes import distances
 
         size = self.graph.source_size(name)
         seats, cores = mapping.core_of(name, size), mapping.size
@@ -209,20 +215,25 @@ class Counter:
             if projection.source == name:
                 reached = reached + (reach(projection, mapping.seats[projection.target], cores) > 0)
         pairs = reached.tocoo()
-        return _distances(mapping, seats, pairs.row, pairs.col)
+        placed = seats[pairs.row] >= 0
+        source, core = pairs.row[placed], pairs.col[placed]
+        ways = distances(
+            mapping.places[seats[source]], mapping.places[core], mesh_under(self.program)
+        )
+        sums = np.zeros((4, size), dtype=np.int64)
+        for row, values in zip(sums, (np.ones_like(source), *ways), strict=True):
+            np.add.at(row, source, values)
+        return sums
 
 
-def _distances(
-    mapping: Placement, seats: Array, source: Array, core: Array
-) -> tuple[Array, Array, Array]:
-    """Return per source neuron the number of its cores, and the sums of their distances."""
-    placed = seats[source] >= 0
-    source, core = source[placed], core[placed]
-    place = mapping.places[:, 1:3].astype(np.int64)
-    apart = np.abs(place[core] - place[seats[source]])
-    sums = np.zeros((seats.size, 3), dtype=np.int64)
-    np.add.at(sums, source, np.column_stack((np.ones_like(core), apart)))
-    return sums[:, 0], sums[:, 1], sums[:, 2]
+def mesh_under(program: Program) -> Mesh:
+    """Return the mesh of a mapped program: the target's, or one as large as its places need."""
+    assert program.mapping is not None
+    chips, columns, rows, cores = (
+        int(n) + 1 for n in program.mapping.places.max(axis=0, initial=0)
+    )
+    mesh = load_target(program.target).mesh or Mesh(columns, rows, cores)
+    return replace(mesh, chips=chips)
 
 
 def _per_neuron(sent: Array) -> Array:

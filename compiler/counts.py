@@ -8,8 +8,8 @@ event arrived, or the neuron fired), spikes (events sent). Per projection: synap
 (synops), one per event and stored synapse; the effective ones are those of non-zero weight. From a
 mapping: messages, one per event and core that holds a target synapse, the source's own core
 included; hops, the Manhattan distance between the tiles of its two ends, each message on its own
-way. An input that is not placed sends no messages. Without a mapping messages and hops are unknown:
-None, never 0.
+way, and crossings from chip to chip, which are no hops. An input that is not placed sends no
+messages. Without a mapping messages and their ways are unknown: None, never 0.
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,13 @@ from spikec.compiler.neurobench import Activity, Footprint, Operations
 
 @dataclass(frozen=True, slots=True)
 class SourceCounts:
-    """What an input or a population sends; messages and hops are None without a mapping."""
+    """What an input or a population sends; messages and their ways are None without a mapping."""
 
     events: int
     messages: int | None
     hops_x: int | None
     hops_y: int | None
+    crossings: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

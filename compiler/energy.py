@@ -291,6 +291,8 @@ def _amounts(counts: Counts) -> dict[Place, dict[str, int | None]]:
     for name, s in counts.sources.items():
         kind = "population" if name in counts.populations else "input"
         made[kind, name] = {"message": s.messages, "hop_x": s.hops_x, "hop_y": s.hops_y}
+        if s.crossings:
+            made[kind, name]["crossing"] = s.crossings
     for name, p in counts.populations.items():
         made["population", name] |= {
             "access": p.accesses,

@@ -191,6 +191,11 @@ def counts_text(counts: Counts) -> str:
         f"{counted(c.steps, 'step')}",
         *_aligned([*rows, total], "<" + ">" * 9),
     ]
+    crossings = sum(s.crossings or 0 for s in c.sources.values())
+    if crossings:
+        lines.append(
+            f"  {crossings:,} steps of messages from chip to chip, of which no price is known"
+        )
     if not moved:
         lines.append("  messages and hops are unknown: nothing is placed on cores")
     return _text([lines])

@@ -36,6 +36,7 @@ EVENTS: Mapping[str, str] = {
     "message": "network",
     "hop_x": "network",
     "hop_y": "network",
+    "crossing": "network",
     "cycle": "static",
     "chip": "static",
     "core": "static",
@@ -51,6 +52,7 @@ PAID_BY: Mapping[str, tuple[str, ...]] = {
     "message": ("message",),
     "hop_x": ("hop_x",),
     "hop_y": ("hop_y",),
+    "crossing": ("crossing",),
 }
 # What takes time in a core, by what it is busy with, and outside of cores.
 TIMED: Mapping[str, str] = {

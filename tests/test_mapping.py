@@ -244,7 +244,7 @@ def _energy(program: spikec.Program, inputs: Any) -> tuple[int, float]:
 def test_step_time_of_a_run(data: Path, theirs: Mapping, microseconds: float) -> None:
     """Work counted from a trace takes the time of SANA-FE's simple timing model, 50 steps."""
     program, inputs = sanafe.program(data, theirs)
-    work = Work(program, Mesh())
+    work = Work(program)
     trace = spikec.simulate(program, inputs, RECORD)
     work.add(trace)
     found = work.time(load_prices("sanafe_2_2_9"))
@@ -255,6 +255,25 @@ def test_step_time_of_a_run(data: Path, theirs: Mapping, microseconds: float) ->
     assert ways.messages == sum(s.messages or 0 for s in counts.sources.values())
     assert ways.hops_x == sum(s.hops_x or 0 for s in counts.sources.values())
     assert ways.hops_y == sum(s.hops_y or 0 for s in counts.sources.values())
+
+
+def test_ways_over_several_chips() -> None:
+    """A neuron per core: hops and crossings of every message, counted twice; no price is known."""
+    graph = reservoir(20, 132, 0.03)
+    program = spikec.compile(graph, "loihi1", pipeline=LIF + "partition{compartments=1},place")
+    assert program.mapping is not None
+    assert program.mapping.places[:, 0].max() == 1
+    trace = spikec.simulate(program, spikes_for(graph, 1, 30, 0), RECORD)
+    work = Work(program)
+    work.add(trace)
+    ways, counts = work.routes(), count(program, trace)
+    sources = counts.sources.values()
+    assert ways.crossings == sum(s.crossings or 0 for s in sources) > 0
+    assert ways.hops_x == sum(s.hops_x or 0 for s in sources)
+    assert ways.hops_y == sum(s.hops_y or 0 for s in sources)
+    report = profile(program, counts, "sanafe_2_2_9")
+    assert report.lower_bound
+    assert "crossing" in report.unpriced
 
 
 # ---------------------------------------------------------------- the command line

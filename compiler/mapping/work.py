@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from spikec.compiler.counting import Counter
+from spikec.compiler.counting import Counter, mesh_under
 from spikec.compiler.ir import Program, Trace
-from spikec.compiler.mapping.mesh import Mesh
 from spikec.compiler.mapping.reach import reach
 from spikec.compiler.mapping.routes import Routes, routes
 from spikec.compiler.mapping.step_time import StepTime, step_time
@@ -20,18 +19,13 @@ STORED = {"dense": "synop_dense", "conv": "synop_conv"}  # everything else is a 
 
 
 class Work:
-    """Collects the work of the cores of a mapped program over traces.
+    """Collects the work of the cores of a mapped program over traces."""
 
-    Args:
-        program: With a mapping.
-        mesh: Where its cores are.
-    """
-
-    def __init__(self, program: Program, mesh: Mesh) -> None:
+    def __init__(self, program: Program) -> None:
         """Lay out which core each source reaches."""
         assert program.mapping is not None
         self.mapping, self.counter = program.mapping, Counter(program)
-        self.mesh, self.graph = mesh.holding(program.mapping.size), program.graph
+        self.mesh, self.graph = mesh_under(program), program.graph
         cores = self.mapping.size
         self.synapses = [
             (p, reach(p, self.mapping.seats[p.target], cores)) for p in self.graph.projections

@@ -22,12 +22,10 @@ class Place:
 
     Attributes:
         seed: Of the search; equal seeds give equal places.
-        chip_columns: Chips in a row of their grid; 0 for the target's.
     """
 
     name: ClassVar[str] = "place"
     seed: int = 0
-    chip_columns: int = 0
 
     def __post_init__(self) -> None:
         """Check the options.
@@ -35,17 +33,14 @@ class Place:
         Raises:
             SpikecError: SPK1772.
         """
-        for name in ("seed", "chip_columns"):
-            if getattr(self, name) < 0:
-                raise SpikecError("SPK1772", f"place {name}", "it is negative", "Use 0 or more")
+        if self.seed < 0:
+            raise SpikecError("SPK1772", "place seed", "it is negative", "Use 0 or more")
 
     def run(self, program: Program, context: Context) -> Program:
         """Return the program with its cores placed; without a mapping it is left as it is."""
         mesh, mapping = load_target(program.target).mesh, program.mapping
         if mesh is None or mapping is None or "partition" not in program.reports:
             return program
-        if self.chip_columns:
-            mesh = replace(mesh, chip_columns=self.chip_columns)
         mesh = mesh.holding(mapping.size)
         rate = measured_rates(program, context)
         traffic = load(program, demand_of(program), rate).traffic
