@@ -142,13 +142,14 @@ def lane(model: Any, options: dict[str, Any], each: bool, seed: int, bits: int =
     return lower(given, formats(model, bits, seed), dict.fromkeys(model.ports, port))
 
 
-def lanes(stride: int, bits: int = 16) -> Iterator[tuple[str, Lane]]:
+def lanes(stride: int, bits: int = 16, shift: int = 0) -> Iterator[tuple[str, Lane]]:
     """Return lanes of every kind: every ``stride``-th combination of options, at least two."""
     for kind, model in kinds().items():
         listed = choices(model)
-        picked = listed[::stride] if len(listed) > stride else listed
-        for k, options in enumerate(picked if len(picked) > 1 else picked * 2):
-            yield f"{kind}_{bits}_{k}", lane(model, options, bool(k % 2), k, bits)
+        picked = listed[::stride]
+        picked = picked if len(picked) > 1 else [listed[0], listed[-1]]
+        for k, options in enumerate(picked):
+            yield f"{kind}_{bits}_{k}", lane(model, options, bool(k % 2), k + shift, bits)
 
 
 def leaves(lane: Lane) -> dict[tuple[str, str], Expr]:

