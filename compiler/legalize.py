@@ -2,7 +2,7 @@
 
 Multiplication by a constant becomes shift-adds in canonical signed digits, one node per partial sum
 p * x with an integer p, so that its interval is exact (expr.md section 5). count and remainder
-become one ladder of compare-subtract stages. Products of two variables and lookups stay. Every
+become one ladder of compare-subtract stages, ops of constants their value. Products of two variables and lookups stay. Every
 value stays the same, bit for bit.
 
 This is a function of a ``Lane``, not a pass over a ``Program``: lanes are derived from a program
@@ -12,11 +12,13 @@ engines run, keeps the equation as it is written.
 
 from spikec.compiler.equation import Lane
 from spikec.compiler.errors import SpikecError
+from spikec.compiler.evaluate import evaluate
 from spikec.compiler.expr import (
     Expr,
     add,
     bound,
     fixed,
+    flag,
     ge,
     is_const,
     merge,
@@ -26,7 +28,7 @@ from spikec.compiler.expr import (
     topological,
     where,
 )
-from spikec.compiler.types import Exact, Float
+from spikec.compiler.types import Bool, Exact, Float
 
 
 def legalize(lane: Lane) -> Lane:
@@ -113,9 +115,11 @@ class _Rewriter:
             return self._ladder(node)[0]
         if node.op == "sub" and (counted := _divided(node)) is not None:
             return self._ladder(counted)[1]
-        if all(a is b for a, b in zip(args, node.args, strict=True)):
-            return node
-        return Expr(node.op, args, node.value, node.dtype)
+        same = all(a is b for a, b in zip(args, node.args, strict=True))
+        new = node if same else Expr(node.op, args, node.value, node.dtype)
+        # A saturation of a constant stays, since it is counted.
+        fold = args and new.op != "saturate" and all(a.op == "const" for a in args)
+        return _folded(new) if fold else new
 
     def _product(self, x: Expr, c: Expr) -> Expr:
         """Return x * c by partial sums, from the highest digit down."""
@@ -148,6 +152,12 @@ class _Rewriter:
         if key not in self.ladders:
             self.ladders[key] = _stages(a, b, node.value)
         return self.ladders[key]
+
+
+def _folded(node: Expr) -> Expr:
+    """Return the constant that an op of constants gives."""
+    value = evaluate([node], {})[0].item()
+    return flag(value) if isinstance(node.dtype, Bool) else fixed(value, _interval(node).frac)
 
 
 def _stages(rest: Expr, b: Expr, limit: int) -> tuple[Expr, Expr]:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from spikec.backends.fpga.lane import LaneModule, Port
+from sizes import FULL
+from spikec.backends.fpga.lane import LaneModule
 from spikec.backends.fpga.tools import command, package_folder, yosys
+from spikec.backends.fpga.wires import Port, saturating
 from spikec.compiler.evaluate import evaluate
-from spikec.compiler.types import Array, Exact
+from spikec.compiler.types import Array, Bool, Exact
 
+OPTIMISE = "-O1" if FULL else "-O0"
 Leaves = Mapping[tuple[str, str], Array]
 MAIN = """
 #include <cstdint>
@@ -95,7 +98,7 @@ def cxxrtl(modules: Sequence[LaneModule], folder: Path, rows: bytes) -> bytes:
     )
     (folder / "main.cpp").write_text('#include "bench.cpp"\n' + main_text(CXXRTL, modules))
     headers = package_folder("pyosys") / "share" / "include" / "backends" / "cxxrtl" / "runtime"
-    command(["g++", "-std=c++17", "-O1", f"-I{headers}", "main.cpp", "-o", "main"], folder)
+    command(["g++", "-std=c++17", OPTIMISE, f"-I{headers}", "main.cpp", "-o", "main"], folder)
     return command(["./main"], folder, rows)
 
 
@@ -104,8 +107,63 @@ def verilator(modules: Sequence[LaneModule], folder: Path, rows: bytes) -> bytes
     (folder / "bench.sv").write_text(bench(modules))
     (folder / "main.cpp").write_text('#include "Vbench.h"\n' + main_text(VERILATOR, modules))
     options = ["--cc", "--exe", "--build", "-Wno-fatal", "-O1", "--top-module", "bench"]
-    command(["verilator", *options, "-CFLAGS", "-O1", "bench.sv", "main.cpp"], folder)
+    command(["verilator", *options, "-CFLAGS", OPTIMISE, "bench.sv", "main.cpp"], folder)
     return command(["obj_dir/Vbench"], folder, rows)
+
+
+def hls(modules: Sequence[LaneModule], folder: Path, rows: bytes) -> bytes:
+    """Run the C++ functions; words hold 64 bits here, one for each port."""
+    calls: list[str] = []
+    place = [0, 0]
+    for m in modules:
+        for side, ports in enumerate((m.inputs, m.outputs)):
+            for p in ports:
+                kind = "bool" if isinstance(p.dtype, Bool) else f"ap_int<{p.width}>"
+                value = "" if side else f" = {kind}((long long)in[{place[0]}])"
+                calls.append(f"        {kind} {m.name}_{p.name}{value};")
+                place[0] += not side
+        names = [f"{m.name}_{p.name}" for p in (*m.inputs, *m.outputs)]
+        calls.append(f"        {m.name}({', '.join(names)});")
+        for p in m.outputs:
+            calls.append(f"        out[{place[1]}] = (int64_t){m.name}_{p.name};")
+            place[1] += 1
+    text = "\n".join(
+        [
+            *(m.text for m in modules),
+            "#include <cstdint>\n#include <cstdio>\nint main() {",
+            f"    static int64_t in[{place[0]}], out[{place[1]}];",
+            f"    while (fread(in, 8, {place[0]}, stdin) == {place[0]}) {{",
+            *calls,
+            f"        fwrite(out, 8, {place[1]}, stdout);",
+            "    }\n    return 0;\n}\n",
+        ]
+    )
+    (folder / "hls.cpp").write_text(text)
+    headers = package_folder("hls4ml") / "templates" / "vivado" / "ap_types"
+    options = ["-std=c++14", OPTIMISE, "-Wno-unknown-pragmas", f"-I{headers}"]
+    command(["g++", *options, "hls.cpp", "-o", "hls"], folder)
+    return command(["./hls"], folder, rows)
+
+
+def hls_differences(
+    modules: Sequence[LaneModule], given: Sequence[Leaves], count: int, folder: Path
+) -> dict[str, int]:
+    """Return by lane and port how many rows of the C++ differ from the reference."""
+    columns = [
+        np.broadcast_to(leaves.get((p.role, p.source), np.zeros(count)), count)
+        for module, leaves in zip(modules, given, strict=True)
+        for p in module.inputs
+    ]
+    data = hls(modules, folder, np.stack(columns, axis=1).astype(np.int64).tobytes())
+    table = np.frombuffer(data, np.int64).reshape(count, -1).T
+    found = iter(table)
+    wrong: dict[str, int] = {}
+    for module, leaves in zip(modules, given, strict=True):
+        for p, expected in zip(module.outputs, wanted(module, leaves, count), strict=True):
+            bad = int((next(found) != expected).sum())
+            if bad:
+                wrong[f"{module.name}.{p.name}"] = bad
+    return wrong
 
 
 def pack(values: Sequence[tuple[int, Array]], wide: int) -> bytes:
@@ -161,8 +219,6 @@ def wanted(module: LaneModule, leaves: Leaves, count: int) -> list[Array]:
 
 def reference_hits(module: LaneModule, leaves: Leaves) -> list[Array]:
     """Return by saturation, in the order of the ports, where it acted."""
-    from spikec.backends.fpga.lane import saturating
-
     nodes = [node for _, node in saturating(module.lane)]
     before = evaluate([n.args[0] for n in nodes], leaves)
     return [a != b for a, b in zip(before, evaluate(nodes, leaves), strict=True)]

@@ -6,8 +6,8 @@ stands before a cast, and part selects, which are unsigned, stand inside ``$sign
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from spikec.backends.fpga.wires import Operand, width
 from spikec.compiler.expr import Expr
 from spikec.compiler.types import Bool, Exact, Float
 
@@ -15,41 +15,16 @@ COMPARE = {"gt": ">", "ge": ">=", "eq": "=="}
 SUMS = {"add": "+", "sub": "-", "mul": "*"}
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
-    """A wire, or a constant.
-
-    Attributes:
-        name: Its identifier; of a constant nothing is read.
-        dtype: Its interval.
-        value: The stored integer of a constant, else None.
-    """
-
-    name: str
-    dtype: Bool | Exact
-    value: int | None = None
-
-    @property
-    def width(self) -> int:
-        """Bits of the wire."""
-        return width(self.dtype)
-
-    @property
-    def top(self) -> str:
-        """The sign bit."""
-        return f"{self.name}[{self.width - 1}]" if self.width > 1 else self.name
-
-    def at(self, bits: int) -> str:
-        """Return the text of the operand in so many bits."""
-        if self.value is not None:
-            return literal(self.value, bits)
-        return self.name if bits == self.width else f"{bits}'({self.name})"
+def at(a: Operand, bits: int) -> str:
+    """Return the text of an operand in so many bits."""
+    if a.value is not None:
+        return literal(a.value, bits)
+    return a.name if bits == a.width else f"{bits}'({a.name})"
 
 
-def width(dtype: Float | Bool | Exact) -> int:
-    """Return the bits of a wire."""
-    assert not isinstance(dtype, Float)
-    return 1 if isinstance(dtype, Bool) else dtype.width
+def top(a: Operand) -> str:
+    """Return the sign bit of a wire."""
+    return f"{a.name}[{a.width - 1}]"
 
 
 def literal(value: int, bits: int) -> str:
@@ -88,42 +63,43 @@ def declarations(node: Expr, name: str) -> list[tuple[str, Bool | Exact]]:
 def _expression(node: Expr, a: Sequence[Operand]) -> str:
     op, value, w = node.op, node.value, width(node.dtype)
     if op in SUMS:
-        return f"{a[0].at(w)} {SUMS[op]} {a[1].at(w)}"
+        return f"{at(a[0], w)} {SUMS[op]} {at(a[1], w)}"
     if op in COMPARE:
         c = max(a[0].width, a[1].width)
-        return f"{a[0].at(c)} {COMPARE[op]} {a[1].at(c)}"
+        return f"{at(a[0], c)} {COMPARE[op]} {at(a[1], c)}"
     match op, value:
         case "not", _:
-            return f"~{_bool(a[0])}"
+            return f"~{flag(a[0])}"
         case "and", _:
-            return f"{_bool(a[0])} & {_bool(a[1])}"
+            return f"{flag(a[0])} & {flag(a[1])}"
         case "or", _:
-            return f"{_bool(a[0])} | {_bool(a[1])}"
+            return f"{flag(a[0])} | {flag(a[1])}"
         case "where", _ if isinstance(node.dtype, Bool):
-            return f"{_bool(a[0])} ? {_bool(a[1])} : {_bool(a[2])}"
+            return f"{flag(a[0])} ? {flag(a[1])} : {flag(a[2])}"
         case "where", _:
-            return f"{_bool(a[0])} ? {a[1].at(w)} : {a[2].at(w)}"
+            return f"{flag(a[0])} ? {at(a[1], w)} : {at(a[2], w)}"
         case (("min" | "max"), _):
             c = max(a[0].width, a[1].width)
             sign = "<" if op == "min" else ">"
-            return f"({a[0].at(c)} {sign} {a[1].at(c)}) ? {a[0].at(w)} : {a[1].at(w)}"
+            return f"({at(a[0], c)} {sign} {at(a[1], c)}) ? {at(a[0], w)} : {at(a[1], w)}"
         case "abs", _:
-            return f"{a[0].top} ? {literal(0, w)} - {a[0].at(w)} : {a[0].at(w)}"
+            return f"{top(a[0])} ? {literal(0, w)} - {at(a[0], w)} : {at(a[0], w)}"
         case "align", int(k):
-            return f"{a[0].at(w)} <<< {k}"
+            return f"{at(a[0], w)} <<< {k}"
         case "bound", _:
-            return a[0].at(w)
+            return at(a[0], w)
         case "round", (int(k), str(mode)):
             return f"{w}'({_round(a[0], k, mode)} >>> {k})"
         case "wrap", (int(bits), "signed"):
-            return a[0].at(bits)
+            return at(a[0], bits)
         case "wrap", (int(bits), _):
-            return f"$signed({{1'b0, {a[0].at(bits)}}})"
+            return f"$signed({{1'b0, {at(a[0], bits)}}})"
         case _:
             raise AssertionError(f"no form for {op}")
 
 
-def _bool(a: Operand) -> str:
+def flag(a: Operand) -> str:
+    """Return the text of a Bool."""
     return a.name if a.value is None else f"1'b{a.value}"
 
 
@@ -132,14 +108,14 @@ def _round(a: Operand, k: int, mode: str) -> str:
     if mode == "floor":
         return a.name
     w = max(a.width, k + 1) + 1
-    wide, most = a.at(w), (1 << k) - 1
+    wide, most = at(a, w), (1 << k) - 1
     match mode:
         case "to_zero":
-            return f"({wide} + ({a.top} ? {literal(most, w)} : {literal(0, w)}))"
+            return f"({wide} + ({top(a)} ? {literal(most, w)} : {literal(0, w)}))"
         case "nearest":
             return f"({wide} + {literal(1 << (k - 1), w)})"
         case _:
-            kept = f"{a.name}[{k}]" if k < a.width else a.top
+            kept = f"{a.name}[{k}]" if k < a.width else top(a)
             odd = f"{w}'($signed({{1'b0, {kept}}}))"
             return f"({wide} + {literal(most >> 1, w)} + {odd})"
 
@@ -150,9 +126,9 @@ def _saturate(node: Expr, name: str, a: Operand) -> list[str]:
     lo, hi = (int(x) for x in node.value)
     assert isinstance(a.dtype, Exact)
     w, bits = width(node.dtype), a.width
-    over = f"{a.name} > {literal(hi, bits)}" if a.dtype.hi > hi else "1'b0"
-    under = f"{a.name} < {literal(lo, bits)}" if a.dtype.lo < lo else "1'b0"
-    inside = a.at(w)
+    over = f"{at(a, bits)} > {literal(hi, bits)}" if a.dtype.hi > hi else "1'b0"
+    under = f"{at(a, bits)} < {literal(lo, bits)}" if a.dtype.lo < lo else "1'b0"
+    inside = at(a, w)
     above = f"over_{name} ? {literal(hi, w)} : " if a.dtype.hi > hi else ""
     below = f"under_{name} ? {literal(lo, w)} : " if a.dtype.lo < lo else ""
     return [

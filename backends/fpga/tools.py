@@ -111,4 +111,4 @@ def verilator_lint(path: Path) -> None:
     Raises:
         SpikecError: SPK1803 with its first warning.
     """
-    command(["verilator", "--lint-only", "-Wall", path.name], path.parent)
+    command(["verilator", "--lint-only", "-Wall", "-Wno-DECLFILENAME", path.name], path.parent)
