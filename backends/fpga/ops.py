@@ -89,7 +89,8 @@ def _expression(node: Expr, a: Sequence[Operand]) -> str:
         case "bound", _:
             return at(a[0], w)
         case "round", (int(k), str(mode)):
-            return f"{w}'({_round(a[0], k, mode)} >>> {k})"
+            shifted = min(k, a[0].width - 1) if mode == "floor" else k
+            return f"{w}'({_round(a[0], k, mode)} >>> {shifted})"
         case "wrap", (int(bits), "signed"):
             return at(a[0], bits)
         case "wrap", (int(bits), _):
