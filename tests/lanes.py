@@ -144,12 +144,13 @@ def lane(model: Any, options: dict[str, Any], each: bool, seed: int, bits: int =
 
 def lanes(stride: int, bits: int = 16, shift: int = 0) -> Iterator[tuple[str, Lane]]:
     """Return lanes of every kind: every ``stride``-th combination of options, at least two."""
-    for kind, model in kinds().items():
+    for number, (kind, model) in enumerate(kinds().items()):
         listed = choices(model)
         picked = listed[::stride]
         picked = picked if len(picked) > 1 else [listed[0], listed[-1]]
         for k, options in enumerate(picked):
-            yield f"{kind}_{bits}_{k}", lane(model, options, bool(k % 2), k + shift, bits)
+            seed = k + number + shift
+            yield f"{kind}_{bits}_{k}", lane(model, options, bool(k % 2), seed, bits)
 
 
 def leaves(lane: Lane) -> dict[tuple[str, str], Expr]:

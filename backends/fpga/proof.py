@@ -120,7 +120,7 @@ def prove(
     known = {} if known is None else known
     todo: list[tuple[LaneModule, list[tuple[str, list[Obligation]]]]] = []
     for module in modules:
-        exact = _exact_sums(module)
+        exact = exact_sums(module)
         listed = [
             (p.wire, [piece_obligation(p, id(p.node) in exact)])
             for p in pieces(module, module.text)
@@ -184,7 +184,7 @@ def translate(obligations: Sequence[Obligation]) -> dict[str, str]:
     return {c.split("\n", 1)[0]: c.split("\n", 1)[1].replace(f"ob_{c[:64]}", "ob") for c in chunks}
 
 
-def _exact_sums(module: LaneModule) -> set[int]:
+def exact_sums(module: LaneModule) -> set[int]:
     """Return the ids of all nodes whose interval does not follow from their operands' alone.
 
     For these it is shown here, in exact integers: p * x lies between p times the ends of x, and a
