@@ -2,8 +2,8 @@
 
 Multiplication by a constant becomes shift-adds in canonical signed digits, one node per partial sum
 p * x with an integer p, so that its interval is exact (expr.md section 5). count and remainder
-become one ladder of compare-subtract stages, ops of constants their value. Products of two variables and lookups stay. Every
-value stays the same, bit for bit.
+become one ladder of compare-subtract stages, ops of constants their value. Products of two
+variables and lookups stay. Every value stays the same, bit for bit.
 
 This is a function of a ``Lane``, not a pass over a ``Program``: lanes are derived from a program
 (``wiring.lanes``) and only text emitters need the rewritten form; the program itself, and what the
@@ -24,7 +24,6 @@ from spikec.compiler.expr import (
     merge,
     minimum,
     shift,
-    sub,
     topological,
     where,
 )

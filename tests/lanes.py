@@ -113,7 +113,8 @@ def neuron(model: Any, options: dict[str, Any], each: bool, seed: int, frac: int
         drawn = random.uniform(low, high, NEURONS if each else ())
         stored = np.asarray(np.rint(np.ldexp(drawn, digits))).astype(np.int64)
         values[name] = Tensor.integers(stored, fitting(stored, digits))
-    return model(**values, **options)
+    made: Neuron = model(**values, **options)
+    return made
 
 
 def formats(model: Any, bits: int, seed: int) -> dict[str, Format]:
@@ -137,8 +138,8 @@ def formats(model: Any, bits: int, seed: int) -> dict[str, Format]:
 def lane(model: Any, options: dict[str, Any], each: bool, seed: int, bits: int = 16) -> Lane:
     """Return the lane of a model with random parameters."""
     given = neuron(model, options, each, seed, bits // 2)
-    low = 0 if model.kind == "conductance_lif" else -(1 << (bits - 4))
-    port = Exact(low, (1 << (bits - 4)) - 1, bits // 2)
+    low = 0 if model.kind == "conductance_lif" else -(1 << (bits - 3))
+    port = Exact(low, (1 << (bits - 3)) - 1, bits // 2)
     return lower(given, formats(model, bits, seed), dict.fromkeys(model.ports, port))
 
 

@@ -223,9 +223,7 @@ def test_hits_are_what_the_engines_count() -> None:
 
 
 def all_modules() -> list[LaneModule]:
-    return [
-        lane_module(name, lane, PER_STAGE[k % 4]) for k, (name, lane) in enumerate(named()[0])
-    ]
+    return [lane_module(name, lane, PER_STAGE[k % 4]) for k, (name, lane) in enumerate(named()[0])]
 
 
 @needs("pyslang")
@@ -268,7 +266,9 @@ def test_the_text_is_deterministic_and_needs_no_parameter() -> None:
     for module in first:
         code = "\n".join(line.split("//")[0] for line in module.text.splitlines())
         assert not re.search(r"\b(parameter|package|interface|struct|inside|automatic)\b", code)
-        assert not re.search(r"[=(?:,+*&|-]\s*[-~!]\s*\d+'\(", code), "a unary operator before a cast"
+        assert not re.search(r"[=(?:,+*&|-]\s*[-~!]\s*\d+'\(", code), (
+            "a unary operator before a cast"
+        )
         assert len(max(code.splitlines(), key=len)) < 200
 
 

@@ -1,5 +1,6 @@
 """Shift-adds and ladders: every value before equals the value after, for every neuron."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ def test_every_neuron_keeps_every_bit() -> None:
             a, b = evaluate([old], values)[0], evaluate([new], values)[0]
             np.testing.assert_array_equal(a, b, name)
             compared += np.asarray(a).size
-        hits = [saturations(x.roots(), values) for x in (before, after)]
-        np.testing.assert_array_equal(*hits, name)
+        hits = saturations(before.roots(), values)
+        np.testing.assert_array_equal(saturations(after.roots(), values), hits, name)
         assert_legal(after, values)
         cases += 1
     evidence("legalize", lanes=cases, values=compared)
@@ -62,7 +63,7 @@ def test_digits(n: int) -> None:
     found = digits(n)
     assert sum(d << k for d, k in found) == n
     positions = [k for _, k in found]
-    assert all(a - b >= 2 for a, b in zip(positions, positions[1:], strict=False))
+    assert all(a - b >= 2 for a, b in itertools.pairwise(positions))
     assert {d for d, _ in found} <= {-1, 1}
     assert len(found) <= bin(abs(n)).count("1")
 

@@ -109,9 +109,7 @@ class _Module:
             *self._clocked(),
         ]
         text = "\n\n".join("\n".join(part) for part in parts if part) + "\nendmodule\n"
-        return LaneModule(
-            self.name, text, self.latency, self.wires.inputs, outputs, self.lane
-        )
+        return LaneModule(self.name, text, self.latency, self.wires.inputs, outputs, self.lane)
 
     def _node(self, node: Expr) -> list[str]:
         """Return the lines of a node."""

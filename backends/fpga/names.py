@@ -3,8 +3,7 @@
 import re
 
 # SystemVerilog (IEEE 1800-2017, annex B) and C++: those that match [a-z][a-z0-9_]*.
-KEYWORDS = frozenset(
-    """
+_WORDS = """
     accept_on alias alignas alignof always always_comb always_ff always_latch and and_eq asm assert
     assign assume auto automatic before begin bind bins binsof bit bitand bitor bool break buf
     bufif0 bufif1 byte case casex casez catch cell char chandle checker class clocking cmos compl
@@ -31,8 +30,8 @@ KEYWORDS = frozenset(
     typedef typeid typename union unique unique0 unsigned until until_with untyped use uwire var
     vectored virtual void volatile wait wait_order wand wchar_t weak weak0 weak1 while wildcard wire
     with within wor xnor xor xor_eq
-    """.split()
-)
+"""
+KEYWORDS = frozenset(_WORDS.split())
 
 
 class Names:

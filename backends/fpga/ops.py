@@ -142,11 +142,10 @@ def _saturate(node: Expr, name: str, a: Operand) -> list[str]:
 
 def _lookup(node: Expr, name: str, a: Operand) -> list[str]:
     assert isinstance(node.value, tuple)
-    w = width(node.dtype)
+    assert isinstance(a.dtype, Exact)
+    w, used = width(node.dtype), range(a.dtype.lo, a.dtype.hi + 1)
     rows = [
-        f"        {literal(k, a.width)}: {name} = {literal(int(entry), w)};"
-        for k, entry in enumerate(node.value)
-        if isinstance(a.dtype, Exact) and a.dtype.lo <= k <= a.dtype.hi
+        f"        {literal(k, a.width)}: {name} = {literal(int(node.value[k]), w)};" for k in used
     ]
     head, default = f"    case ({a.name})", f"        default: {name} = {literal(0, w)};"
     return ["always_comb begin", head, *rows, default, "    endcase", "end"]

@@ -176,9 +176,7 @@ def translate(obligations: Sequence[Obligation]) -> dict[str, str]:
         folder = Path(place)
         named = [text.replace("module ob ", f"module ob_{key} ") for key, text in texts.items()]
         (folder / "pieces.sv").write_text("\n".join(named))
-        yosys(
-            ["read_verilog -sv pieces.sv", "proc -norom", "write_smt2 -stbv pieces.smt2"], folder
-        )
+        yosys(["read_verilog -sv pieces.sv", "proc -norom", "write_smt2 -stbv pieces.smt2"], folder)
         written = (folder / "pieces.smt2").read_text()
     chunks = written.split("; yosys-smt2-module ob_")[1:]
     return {c.split("\n", 1)[0]: c.split("\n", 1)[1].replace(f"ob_{c[:64]}", "ob") for c in chunks}
@@ -331,7 +329,8 @@ def _cone(node: Expr, depth: int) -> Obligation:
     for n in _below(node, distance, depth):
         if n.op == "const":
             assert isinstance(n.value, int)
-            names[id(n)] = number(n.value) if isinstance(n.dtype, Exact) else str(bool(n.value)).lower()
+            exact = isinstance(n.dtype, Exact)
+            names[id(n)] = number(n.value) if exact else str(bool(n.value)).lower()
         elif n.args and distance[id(n)] < depth:
             kind = "Bool" if is_flag(n) else "(_ BitVec 64)"
             names[id(n)] = f"w{len(names)}"
@@ -348,8 +347,7 @@ def _cone(node: Expr, depth: int) -> Obligation:
 
 def _below(node: Expr, distance: dict[int, int], depth: int) -> list[Expr]:
     """Return what lies above the cut, operands before users, without the node itself."""
-    kept = [n for n in topological([node]) if distance[id(n)] <= depth and n is not node]
-    return kept
+    return [n for n in topological([node]) if distance[id(n)] <= depth and n is not node]
 
 
 def _free(n: Expr, lines: list[str], free: list[str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from spikec.backends.fpga import ops
 from spikec.backends.fpga.lane import LaneModule
-from spikec.backends.fpga.wires import Operand, Wires
+from spikec.backends.fpga.wires import Operand, Port, Wires, width
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.expr import Expr
 from spikec.compiler.types import Bool
@@ -123,27 +123,27 @@ def pieces(module: LaneModule, text: str) -> list[Piece]:
         target = wires[node]
         names = [name for name, _ in ops.declarations(node, target.name)]
         for name, dtype in ops.declarations(node, target.name):
-            _expect(module, found.width.get(name) == ops.width(dtype), name)
+            _expect(module, found.width.get(name) == width(dtype), name)
         lines = [line for n in reversed(names) for line in found.driver.get(n, [])]
         piece = _piece(module, found, node, target, [wires[a] for a in node.args], lines, arrival)
         used.update(names)
         made.append(piece)
     for port, wire, _ in wires.outputs:
-        made.append(_end(module, found, port.name, port.dtype, wire, arrival))
+        made.append(_end(module, found, port, wire, arrival))
         used.add(port.name)
     _expect(module, used == set(found.driver), ", ".join(sorted(used ^ set(found.driver))))
     return made
 
 
 def _end(
-    module: LaneModule, found: Text, name: str, dtype: object, wire: Operand, arrival: dict[str, int]
+    module: LaneModule, found: Text, port: Port, wire: Operand, arrival: dict[str, int]
 ) -> Piece:
     """Return the piece that drives an output, which must come after all registers."""
-    node = Expr("bound", (), None, dtype)  # type: ignore[arg-type]
-    lines = found.driver.get(name, [])
-    piece = _piece(module, found, node, Operand(name, node.dtype), [wire], lines, arrival)  # type: ignore[arg-type]
-    late = wire.value is not None or arrival[name] == module.latency
-    _expect(module, late and found.width[name] == ops.width(node.dtype), lines[0])
+    node, target = Expr("bound", (), None, port.dtype), Operand(port.name, port.dtype)
+    lines = found.driver.get(port.name, [])
+    piece = _piece(module, found, node, target, [wire], lines, arrival)
+    late = wire.value is not None or arrival[port.name] == module.latency
+    _expect(module, late and found.width[port.name] == port.width, lines[0])
     return piece
 
 

@@ -58,9 +58,7 @@ def z3(problem: str, constants: list[str], seconds: float) -> Answer:
         return Answer("unknown")
     model = engine.model()
     found = {str(d): model[d] for d in model.decls()}
-    return Answer(
-        "sat", {c: _signed(found[c].as_long()) if c in found else 0 for c in constants}
-    )
+    return Answer("sat", {c: _signed(found[c].as_long()) if c in found else 0 for c in constants})
 
 
 def _signed(value: int) -> int:
