@@ -12,7 +12,7 @@ import pytest
 import benches
 import spikec
 from lanes import kinds, lanes, vectors
-from sizes import evidence, size
+from sizes import FULL, evidence, size
 from spikec.backends.fpga.hls_lane import hls_lane
 from spikec.backends.fpga.lane import LaneModule, lane_module, population_lane, stages
 from spikec.backends.fpga.names import KEYWORDS, Names, comment, mangle
@@ -156,6 +156,9 @@ def named() -> tuple[list[tuple[str, Lane]], list[benches.Leaves]]:
 def test_every_lane_equals_the_reference(simulator: str, tmp_path: Path) -> None:
     """Output, next states and saturations, of every neuron and op, at every depth of pipeline."""
     listed, given = named()
+    if simulator != "cxxrtl" and not FULL:  # every kind once, and the special ones
+        keep = [*range(0, len(listed) - 4, 2), *range(len(listed) - 4, len(listed))]
+        listed, given = [listed[k] for k in keep], [given[k] for k in keep]
     if simulator == "hls":
         modules = [hls_lane(name, lane) for name, lane in listed]
     else:

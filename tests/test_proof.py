@@ -214,7 +214,7 @@ def test_wrong_digits_do_not_get_far(monkeypatch: pytest.MonkeyPatch) -> None:
         ("    assign n_v", "    initial $finish;\n    assign n_v"),
         ("logic signed [15:0] w", "logic signed [14:0] w"),
         ("endmodule", "    assign w0 = 1'b0;\nendmodule"),
-        (" - ", " - s_v - "),
+        (" - ", " - i_input - "),
     ],
 )
 def test_an_edited_text_is_noticed(old: str, new: str) -> None:
