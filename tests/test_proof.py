@@ -1,5 +1,6 @@
 """Proofs of lanes: all neurons proved, every deliberate fault refuted, every edit noticed."""
 
+import re
 import time
 from collections import Counter
 from dataclasses import replace
@@ -26,6 +27,7 @@ from spikec.compiler.equation import Lane
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Exact
 from test_lane import PER_STAGE, casts, edges, operations
+from yosys_sat import agrees
 
 pytestmark = pytest.mark.skipif(
     not have("pyosys", "bitwuzla"), reason="needs pyosys and bitwuzla: install spikec[fpga]"
@@ -110,6 +112,25 @@ def test_a_second_solver_agrees() -> None:
         refuted = [o for _, _, o in result.outcomes if o.status == "refuted"]
         assert [o.values["X0"] >= 6 for o in refuted] == [True]
     evidence("lane_proofs_z3", unsat=answers["unsat"], no_answer=answers["unknown"])
+
+
+def test_the_solver_of_yosys_agrees(tmp_path: Path) -> None:
+    """Its built-in SAT proves one text of every op, against the definitions in Verilog."""
+    tried: set[tuple[str, str]] = set()
+    for module in modules(16, 1000):
+        exact = proof.exact_sums(module)
+        for p in pieces(module, module.text):
+            shape = (p.node.op, re.sub(r"\d", "", str(p.node.value)))
+            if shape not in tried and p.node.op != "bound" and id(p.node) not in exact:
+                tried.add(shape)
+                assert agrees(p, tmp_path), p.lines
+    assert {"round", "saturate", "wrap", "where", "sub", "ge"} <= {op for op, _ in tried}
+    ops = lane_module("operations", operations())
+    compared = next(p for p in pieces(ops, ops.text) if p.node.op == "gt")
+    assert agrees(compared, tmp_path)
+    wrong = tuple(line.replace(">", ">=") for line in compared.lines)
+    assert not agrees(replace(compared, lines=wrong), tmp_path)
+    evidence("lane_proofs_yosys_sat", shapes=len(tried))
 
 
 def piece(p: Piece, module: LaneModule) -> Obligation:
