@@ -174,10 +174,11 @@ def hls_results(
 
 def pack(values: Sequence[tuple[int, Array]], wide: int) -> bytes:
     """Return rows of 32-bit words from columns of (bits, stored integers)."""
-    columns = [((v.astype(np.int64)[:, None] >> np.arange(b)) & 1) for b, v in values]
-    bits = np.concatenate(columns, axis=1).astype(np.uint8)
-    padded = np.zeros((len(bits), wide * 32), np.uint8)
-    padded[:, : bits.shape[1]] = bits
+    padded = np.zeros((len(values[0][1]), wide * 32), np.uint8)
+    place = 0
+    for bits, v in values:
+        padded[:, place : place + bits] = (v.astype(np.int64)[:, None] >> np.arange(bits)) & 1
+        place += bits
     return np.packbits(padded, axis=1, bitorder="little").tobytes()
 
 

@@ -28,6 +28,7 @@ from spikec.compiler.wiring import lanes as wired
 
 PER_STAGE = (None, 1, 2, 4)
 ROWS = size(600, 131072)
+PART = size(60, 20)  # lanes in one compile; many rows of many lanes need much memory
 SIMULATORS = [
     pytest.param(
         kind, marks=pytest.mark.skipif(not have(*needs), reason=f"needs {', '.join(needs)}")
@@ -167,8 +168,8 @@ def test_every_lane_equals_the_reference(simulator: str, tmp_path: Path) -> None
         ]
     assert {name.rsplit("_", 2)[0] for name, _ in listed[:-4]} == set(kinds())
     wrong: dict[str, int] = {}
-    for first in range(0, len(modules), 60):
-        part = slice(first, first + 60)
+    for first in range(0, len(modules), PART):
+        part = slice(first, first + PART)
         found = benches.run(simulator, modules[part], given[part], ROWS, tmp_path)
         wrong |= benches.differences(modules[part], given[part], ROWS, found)
         if "lane_edges" in {m.name for m in modules[part]}:

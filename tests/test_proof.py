@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 import benches
+import networks
+import spikec
 from emitter_faults import FAULTS, TIMING, Fault
 from lanes import choices, kinds, lane, lanes, vectors
-from sizes import evidence, size
+from sizes import evidence, examples, size
 from spikec.backends.fpga import proof
 from spikec.backends.fpga.definitions import definition, number
-from spikec.backends.fpga.lane import LaneModule, lane_module
+from spikec.backends.fpga.lane import LaneModule, lane_module, population_lane
 from spikec.backends.fpga.proof import Obligation, Outcome, prove
 from spikec.backends.fpga.readback import Piece, pieces
 from spikec.backends.fpga.solvers import Answer, bitwuzla, z3
@@ -26,6 +29,7 @@ from spikec.compiler import legalize as legal
 from spikec.compiler.equation import Lane
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Exact
+from spikec.compiler.wiring import lanes as wired
 from test_lane import PER_STAGE, casts, edges, operations
 from yosys_sat import agrees
 
@@ -51,7 +55,7 @@ def test_every_neuron_is_proved() -> None:
     """Every piece of text and every claim, at 16 and 24 bits of state."""
     start = time.monotonic()
     known: dict[str, Outcome] = {}
-    made = [m for bits in (16, 24) for m in modules(bits, size(1000, 40))]
+    made = [m for bits in (16, 24) for m in modules(bits, size(1000, 10))]
     assert {m.name.split("_16")[0] for m in made[: len(made) // 2]} == {
         f"lane_{kind}" for kind in kinds()
     }
@@ -64,6 +68,16 @@ def test_every_neuron_is_proved() -> None:
         distinct=len(known),
         seconds=round(time.monotonic() - start, 1),
     )
+
+
+@given(networks.graphs())
+@examples(4, 200)
+def test_populations_of_quantised_networks_are_proved(graph: spikec.Graph) -> None:
+    """With the intervals and formats that ``quantize`` gives."""
+    program = spikec.compile(graph, pipeline="fuse,quantize{weight_bits=8,max_steps=100}")
+    made = [population_lane(p, wired(program.graph)[p.name], 2) for p in program.graph.populations]
+    proofs = prove(made)
+    assert all(p.proved for p in proofs), [p.vectors() for p in proofs]
 
 
 def test_every_op_and_cast_is_proved() -> None:
