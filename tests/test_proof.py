@@ -18,7 +18,7 @@ from emitter_faults import FAULTS, TIMING, Fault
 from lanes import choices, kinds, lane, lanes, vectors
 from sizes import evidence, examples, size
 from spikec.backends.fpga import proof
-from spikec.backends.fpga.definitions import definition, number
+from spikec.backends.fpga.definitions import definition, inside, number
 from spikec.backends.fpga.lane import LaneModule, lane_module, population_lane
 from spikec.backends.fpga.proof import Obligation, Outcome, prove
 from spikec.backends.fpga.readback import Piece, pieces
@@ -280,3 +280,38 @@ def test_the_definitions_are_those_of_the_tables() -> None:
         ]
         assert bitwuzla(f"(assert (not (and {' '.join(claims)})))", [], 20.0).result == "unsat"
         assert np.asarray(row).size >= 10
+
+
+@pytest.mark.parametrize(("bits", "limit"), [(size(8, 10), 7), (size(8, 12), 15), (8, 5)])
+def test_a_ladder_is_repeated_subtraction(bits: int, limit: int) -> None:
+    """Count and remainder by the definitions of the ladder's ops, for all operands of a width."""
+    a = ex.leaf("input", "a", Exact(-(1 << (bits - 1)), (1 << (bits - 1)) - 1))
+    b = ex.leaf("input", "b", Exact(1, (1 << (bits - 4)) - 1))
+    whole = limit & (limit + 1) == 0
+    results = {"r": ex.remainder(a, b, limit)} if whole else {}
+    ladder = legal.legalize(Lane(ex.count(a, b, limit), results, {}))
+    lines: list[str] = []
+    names: dict[int, str] = {}
+    for n in ex.topological(ladder.roots()):
+        if n.op == "input":
+            assert isinstance(n.dtype, Exact)
+            names[id(n)] = str(n.value)
+            lines.append(f"(declare-const {n.value} (_ BitVec 64))")
+            lines.append(f"(assert {inside(str(n.value), n.dtype)})")
+        elif n.op == "const":
+            assert isinstance(n.value, int)
+            names[id(n)] = number(n.value)
+        else:
+            names[id(n)] = f"w{len(names)}"
+            kind = "Bool" if n.op == "ge" else "(_ BitVec 64)"
+            term = definition(n, [names[id(x)] for x in n.args])
+            lines.append(f"(define-fun {names[id(n)]} () {kind} {term})")
+    lines.append(f"(define-fun s0 () (_ BitVec 64) a) (define-fun c0 () (_ BitVec 64) {number(0)})")
+    for k in range(limit):
+        for name, term in (("s", f"(bvsub s{k} b)"), ("c", f"(bvadd c{k} {number(1)})")):
+            chosen = f"(ite (bvsge s{k} b) {term} {name}{k})"
+            lines.append(f"(define-fun {name}{k + 1} () (_ BitVec 64) {chosen})")
+    claims = [f"(= {names[id(ladder.output)]} c{limit})"]
+    claims += [f"(= {names[id(r)]} s{limit})" for r in ladder.states.values()]
+    lines.append(f"(assert (not (and true {' '.join(claims)})))")
+    assert bitwuzla("\n".join(lines), ["a", "b"], 300.0).result == "unsat"
