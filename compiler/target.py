@@ -1,7 +1,8 @@
 """Targets: what a piece of hardware is, as data in ``hw/targets/*.toml``."""
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 
 from spikec.compiler.errors import Finding, SpikecError
@@ -18,6 +19,7 @@ class Target:
         pipeline: Passes that make a program for it, unless the user gives others.
         prices: Price books for its energy, unless the user names others.
         unchecked: What the compiler does not know or do about it yet; empty if nothing.
+        device: Name and resources of its part, with source and confidence; empty if it has none.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Target:
     pipeline: str
     prices: tuple[str, ...] = ()
     unchecked: str = ""
+    device: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -56,4 +59,5 @@ def load_target(name: str) -> Target:
     data = tomllib.loads(text)
     prices = tuple(data.get("prices", ()))
     unchecked = data.get("unchecked", "")
-    return Target(name, data["title"], data["backend"], data["pipeline"], prices, unchecked)
+    device = data.get("device", {})
+    return Target(name, data["title"], data["backend"], data["pipeline"], prices, unchecked, device)
