@@ -1,0 +1,42 @@
+"""What the backend offers: whether a program fits, running its RTL in a simulator, emitting it."""
+
+from pathlib import Path
+
+from spikec.backends.fpga import build
+from spikec.backends.fpga.golden import golden
+from spikec.backends.fpga.plan import plan, supports
+from spikec.backends.fpga.runner import RtlRunner
+from spikec.compiler.errors import Finding, SpikecError
+from spikec.compiler.ir import Program
+
+
+class Fpga:
+    """The backend."""
+
+    def supports(self, program: Program) -> tuple[Finding, ...]:
+        """Return everything that engines cannot do."""
+        return supports(program)
+
+    def prepare(self, program: Program) -> RtlRunner:
+        """Return the RTL of a program, to be run in a simulator.
+
+        Raises:
+            SpikecError: SPK1861 with the first thing that does not fit.
+        """
+        misfits = supports(program)
+        if misfits:
+            raise SpikecError(
+                "SPK1861", misfits[0].where, misfits[0].message, "Compile for an FPGA target"
+            )
+        made = plan(program)
+        return RtlRunner(made, build.texts(made))
+
+    def prepare_build(self, program: Program, folder: Path) -> RtlRunner:
+        """Return the RTL that lies in a build."""
+        made = plan(program)
+        return RtlRunner(made, build.read(made, folder))
+
+    def emit(self, program: Program, folder: Path) -> tuple[str, ...]:
+        """Write RTL, memories, golden vectors and a description."""
+        made = plan(program)
+        return build.write({**build.texts(made), **golden(made)}, folder)

@@ -1,0 +1,624 @@
+"""The SystemVerilog of one engine: queues, walkers, sums, lanes, states, events.
+
+Everything with a behaviour of its own is a module of hw/rtl; here they are connected.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from spikec.backends.fpga.memory import address_bits
+from spikec.backends.fpga.names import comment
+from spikec.backends.fpga.ops import literal
+from spikec.backends.fpga.plan import Channel, Engine, is_spike, stored_bits
+from spikec.compiler.legalize import digits
+from spikec.compiler.types import Array
+
+COUNTERS = (
+    "events_in",
+    "words",
+    "synops",
+    "updates",
+    "events_out",
+    "saturations",
+    "steps",
+    "cycles_busy",
+    "cycles_stall_in",
+    "cycles_stall_out",
+)
+COUNTER_BITS = 48
+SELECT_BITS = 4
+
+
+def engine_module(engine: Engine, about: Sequence[str]) -> str:
+    """Return the text of an engine; ``about`` are lines for its header."""
+    lines = [
+        *(comment(line) for line in about),
+        comment(
+            f"population {engine.population.name}: {engine.population.size} neurons, "
+            f"{engine.lanes} lanes, {engine.groups} groups, lane latency {engine.lane.latency}"
+        ),
+        *_ports(engine),
+        *_shared(engine),
+    ]
+    for k, channel in enumerate(engine.channels):
+        lines += _channel(engine, k, channel)
+    lines += [*_sums(engine), *_update(engine), *_lanes(engine), *_events(engine)]
+    lines += [*_counters(engine), "endmodule", ""]
+    return "\n".join(lines)
+
+
+def _ports(engine: Engine) -> list[str]:
+    lines = [f"module engine_{engine.label} (", "    input  logic clk,", "    input  logic rst,"]
+    for k, channel in enumerate(engine.channels):
+        lines += [
+            f"    {comment(f'channel {k}: {channel.about}')}",
+            f"    input  logic ch{k}_valid,",
+            f"    output logic ch{k}_ready,",
+            f"    input  logic [{channel.word_bits - 1}:0] ch{k}_data,",
+        ]
+    return [
+        *lines,
+        "`ifdef SPIKEC_TRACE",
+        "    // What every lane did, one group a cycle.",
+        "    output logic trace_valid,",
+        f"    output logic [{trace_bits(engine) - 1}:0] trace_data,",
+        "`endif",
+        "    output logic out_valid,",
+        "    input  logic out_ready,",
+        f"    output logic [{engine.source.word_bits - 1}:0] out_data,",
+        "    output logic idle,",
+        "    input  logic clear,",
+        f"    input  logic [{SELECT_BITS - 1}:0] select,",
+        f"    output logic [{COUNTER_BITS - 1}:0] counter",
+        ");",
+    ]
+
+
+def trace_bits(engine: Engine) -> int:
+    """Return the bits of what is shown of one group."""
+    return engine.lanes * sum(bits for _, bits, _ in engine.trace)
+
+
+def _shared(engine: Engine) -> list[str]:
+    count, gb = len(engine.channels), group_bits(engine)
+    return [
+        f"    localparam int unsigned LANES = {engine.lanes};",
+        f"    localparam int unsigned GB = {gb};",
+        "",
+        f"    logic [{count - 1}:0] done;",
+        f"    logic [{count - 1}:0] waiting;    // an event could be taken",
+        f"    logic [{count - 1}:0] taken;      // an event was taken",
+        f"    logic [{count - 1}:0] offered;    // a word could be read",
+        f"    logic [{count - 1}:0] granted;    // a word is read: of the first that offers one",
+        f"    logic [{count - 1}:0] read;       // its weights are there",
+        "    logic integrating;",
+        "    logic updating;",
+        "    logic discard;",
+        "    logic skip;",
+        "    logic group_valid;",
+        "    logic group_first;",
+        "    logic [GB-1:0] group;",
+        "    logic step_end;",
+        "    logic sender_free;",
+        "    // A group at the inputs of the lanes (now), and at their outputs (late).",
+        "    logic now_valid;",
+        "    logic now_first;",
+        "    logic [GB-1:0] now_group;",
+        "    logic late_valid;",
+        "    logic [GB-1:0] late_group;",
+        "",
+        "    spikec_control #(",
+        f"        .GROUPS({engine.groups}), .GB(GB), .DRAIN(1), .FLUSH({engine.lane.latency}),",
+        f"        .START({engine.population.start})",
+        "    ) control (",
+        "        .clk, .rst, .all_done(&done), .sender_free, .integrating, .updating, .discard, .skip,",
+        "        .group_valid, .group_first, .group, .step_end",
+        "    );",
+        "",
+        f"    assign granted = offered & (~offered + {count}'d1) & {{{count}{{integrating}}}};",
+        f"    spikec_delay #(.WIDTH({count}), .CYCLES(2)) reading (",
+        "        .clk, .rst, .in(granted), .out(read)",
+        "    );",
+    ]
+
+
+def group_bits(engine: Engine) -> int:
+    """Return the bits of a group number."""
+    return address_bits(engine.groups)
+
+
+def _channel(engine: Engine, k: int, channel: Channel) -> list[str]:
+    head = ["", f"    {comment(f'channel {k}: {channel.about}')}"]
+    lines = [
+        f"    logic ch{k}_given;",
+        f"    logic ch{k}_take;",
+        f"    logic [{channel.word_bits - 1}:0] ch{k}_event;",
+        f"    logic ch{k}_empty;",
+        f"    spikec_fifo #(.WIDTH({channel.word_bits}), .DEPTH({channel.depth}), "
+        f".PRELOAD({channel.delay})) ch{k}_queue (",
+        f"        .clk, .rst, .in_valid(ch{k}_valid), .in_ready(ch{k}_ready), .in_data(ch{k}_data),",
+        f"        .out_valid(ch{k}_given), .out_ready(ch{k}_take), .out_data(ch{k}_event),",
+        f"        .empty(ch{k}_empty)",
+        "    );",
+    ]
+    if channel.source is None or channel.rows is None:
+        return [*head, *lines, *_tokens(k)]
+    return [*head, *lines, *_row(engine, k, channel), *_weights(engine, k, channel)]
+
+
+def _tokens(k: int) -> list[str]:
+    """Return the lines of a channel that only ends steps."""
+    return [
+        f"    logic ch{k}_done;",
+        f"    assign done[{k}] = ch{k}_done;",
+        f"    assign ch{k}_take = ~ch{k}_done;",
+        f"    assign waiting[{k}] = ~done[{k}] & ~ch{k}_empty;",
+        f"    assign taken[{k}] = 1'b0;",
+        f"    assign offered[{k}] = 1'b0;",
+        "    always_ff @(posedge clk) begin",
+        f"        if (rst | step_end) ch{k}_done <= 1'b0;",
+        f"        else if (ch{k}_given & ch{k}_event[0]) ch{k}_done <= 1'b1;",
+        "    end",
+    ]
+
+
+def _row(engine: Engine, k: int, channel: Channel) -> list[str]:
+    """Return the lines that give each event the address and number of its words."""
+    assert channel.source is not None
+    assert channel.rows is not None
+    ids, value = channel.source.id_bits, channel.source.value_bits
+    vb, top = max(value, 1), channel.source.word_bits - 1
+    words = channel.rows.words
+    ab = address_bits(words.depth)
+    cb = row_bits(channel)
+    shown = f"ch{k}_event[{value - 1}:0]" if value else "1'b0"
+    lines = [
+        f"    logic ch{k}_row_valid;",
+        f"    logic ch{k}_row_ready;",
+        f"    logic ch{k}_row_eos;",
+        f"    logic [{ab - 1}:0] ch{k}_start;",
+        f"    logic [{cb - 1}:0] ch{k}_words;",
+        f"    logic [{vb - 1}:0] ch{k}_value;",
+        f"    logic [{ab - 1}:0] ch{k}_address;",
+    ]
+    lines += [
+        "    /* verilator lint_off UNUSEDSIGNAL */",
+        f"    logic [{cb - 1}:0] ch{k}_index;",
+        f"    logic [{vb - 1}:0] ch{k}_carried;",
+        "    /* verilator lint_on UNUSEDSIGNAL */",
+    ]
+    if channel.rows.pointers is None:
+        count = int(channel.rows.walked[0])
+        lines += [
+            f"    assign ch{k}_row_valid = ch{k}_given;",
+            f"    assign ch{k}_take = ch{k}_row_ready;",
+            f"    assign ch{k}_row_eos = ch{k}_event[{top}];",
+            f"    assign ch{k}_start = {product(f'ch{k}_event[{value} +: {ids}]', count, ab)};",
+            f"    assign ch{k}_words = {literal(count, cb).replace('sh', 'h')};",
+            f"    assign ch{k}_value = {shown};",
+        ]
+        empty = f"ch{k}_empty"
+    else:
+        pointers = channel.rows.pointers
+        start = pointers.fields[0][1]
+        lines += [
+            f"    logic [{start - 1}:0] ch{k}_pointer;",
+            f"    spikec_pointers #(.SOURCES({pointers.depth}), .IB({ids}), .AB({start}), .CB({cb}),",
+            f"        .VB({vb}), .INIT(\"mem/{engine.label}_pointers{k}.hex\")) ch{k}_pointers (",
+            f"        .clk, .rst, .in_valid(ch{k}_given), .in_ready(ch{k}_take),",
+            f"        .in_eos(ch{k}_event[{top}]), .in_id(ch{k}_event[{value} +: {ids}]),",
+            f"        .in_value({shown}), .row_valid(ch{k}_row_valid),",
+            f"        .row_ready(ch{k}_row_ready), .row_eos(ch{k}_row_eos),",
+            f"        .row_start(ch{k}_pointer), .row_words(ch{k}_words), .row_value(ch{k}_value)",
+            "    );",
+            f"    assign ch{k}_start = {ab}'(ch{k}_pointer);",
+        ]
+        empty = f"(ch{k}_empty & ~ch{k}_row_valid)"
+    return [
+        *lines,
+        f"    spikec_walker #(.AB({ab}), .CB({cb}), .VB({vb})) ch{k}_walker (",
+        f"        .clk, .rst, .next(step_end), .row_valid(ch{k}_row_valid), "
+        f".row_ready(ch{k}_row_ready),",
+        f"        .row_eos(ch{k}_row_eos), .row_start(ch{k}_start),",
+        f"        .row_words(discard ? '0 : ch{k}_words), .row_value(ch{k}_value),",
+        f"        .word_valid(offered[{k}]), .word_ready(granted[{k}]),",
+        f"        .word_address(ch{k}_address), .word_index(ch{k}_index), "
+        f".word_value(ch{k}_carried),",
+        f"        .event_taken(taken[{k}]), .done(done[{k}])",
+        "    );",
+        f"    assign waiting[{k}] = ~done[{k}] & (~{empty} | offered[{k}]);",
+    ]
+
+
+def row_bits(channel: Channel) -> int:
+    """Return the bits of the number of words of an event."""
+    assert channel.rows is not None
+    if channel.rows.pointers is not None:
+        return channel.rows.pointers.fields[1][1]
+    return int(channel.rows.walked[0]).bit_length()
+
+
+def product(name: str, factor: int, bits: int) -> str:
+    """Return ``name * factor`` as shift-adds, since a product would take a multiplier."""
+    text = ""
+    for sign, position in digits(factor):
+        term = f"({bits}'({name}) << {position})" if position else f"{bits}'({name})"
+        text = term if not text else f"{text} {'+' if sign > 0 else '-'} {term}"
+    return text
+
+
+def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
+    """Return the lines from the address of a word to what it adds to each lane."""
+    assert channel.source is not None
+    assert channel.rows is not None
+    words, wb, vb = channel.rows.words, channel.rows.weight_bits, channel.source.value_bits
+    width, gb = engine.ports[channel.port].width, group_bits(engine)
+    lines = [
+        f"    logic [{words.width - 1}:0] ch{k}_word;",
+        f"    logic [GB-1:0] ch{k}_group;",
+        f"    logic [LANES*{width}-1:0] ch{k}_part;",
+        f"    logic [LANES-1:0] ch{k}_used;",
+        f"    spikec_rom #(.WIDTH({words.width}), .DEPTH({words.depth}), "
+        f".AB({address_bits(words.depth)}), .OUTPUT(1),",
+        f"        .INIT(\"mem/{engine.label}_weights{k}.hex\")) ch{k}_rom (",
+        f"        .clk, .address(ch{k}_address), .data(ch{k}_word)",
+        "    );",
+    ]
+    carried = []
+    if channel.rows.pointers is not None:
+        low = engine.lanes * wb
+        lines.append(f"    assign ch{k}_group = ch{k}_word[{low} +: {gb}];")
+    else:
+        carried.append((f"ch{k}_group", f"{gb}'(ch{k}_index)", gb))
+    if vb:
+        lines.append(f"    logic signed [{vb - 1}:0] ch{k}_factor;")
+        carried.append((f"ch{k}_factor", f"ch{k}_carried", vb))
+    if carried:
+        total = sum(bits for _, _, bits in carried)
+        lines += [
+            f"    spikec_delay #(.WIDTH({total}), .CYCLES(2)) ch{k}_along (",
+            f"        .clk, .rst, .in({{{', '.join(t for _, t, _ in carried)}}}),",
+            f"        .out({{{', '.join(n for n, _, _ in carried)}}})",
+            "    );",
+        ]
+    term = "weight"
+    body = [f"        logic signed [{wb - 1}:0] weight;"]
+    body.append(f"        assign weight = ch{k}_word[lane*{wb} +: {wb}];")
+    if vb:
+        wide = wb + vb
+        body.append(f"        logic signed [{wide - 1}:0] term;")
+        body.append(f"        assign term = {wide}'(weight) * {wide}'(ch{k}_factor);")
+        term = "term"
+    shift = f" <<< {channel.shift}" if channel.shift else ""
+    body.append(
+        f"        assign ch{k}_part[lane*{width} +: {width}] = {width}'({term}){shift};"
+    )
+    body.append(f"        assign ch{k}_used[lane] = weight != '0;")
+    return [
+        *lines,
+        f"    for (genvar lane = 0; lane < LANES; lane++) begin : g_ch{k}",
+        *body,
+        "    end",
+    ]
+
+
+def _sums(engine: Engine) -> list[str]:
+    """Return the lines of the summed input of every port."""
+    weighted = [(k, c) for k, c in enumerate(engine.channels) if c.rows is not None]
+    lines = ["", "    // Sums of synaptic input: one word of weights per cycle."]
+    lines += ["    logic added;", "    logic [GB-1:0] added_group;", "    logic [LANES-1:0] used;"]
+    clocked = [
+        f"        added_group <= {_choose([(f'read[{k}]', f'ch{k}_group') for k, _ in weighted], 'GB')};",
+        f"        used <= {_choose([(f'read[{k}]', f'ch{k}_used') for k, _ in weighted], 'LANES')};",
+    ]
+    for port, t in engine.ports.items():
+        here = [(k, c) for k, c in weighted if c.port == port]
+        w = t.width
+        if len(here) == 1:
+            text = f"ch{here[0][0]}_part"
+        else:
+            text = _choose([(f"read[{k}]", f"ch{k}_part") for k, _ in here], f"(LANES*{w})")
+        hit = " | ".join(f"read[{k}]" for k, _ in here) or "1'b0"
+        lines += [f"    logic add_{port};", f"    logic [LANES*{w}-1:0] part_{port};"]
+        lines += [f"    logic [LANES*{w}-1:0] bias_{port};", f"    logic [LANES*{w}-1:0] sum_{port};"]
+        clocked += [f"        add_{port} <= ~rst & ({hit});", f"        part_{port} <= {text};"]
+    lines += [
+        "    always_ff @(posedge clk) begin",
+        "        added <= ~rst & (read != '0);",
+        *clocked,
+        "    end",
+    ]
+    for port, t in engine.ports.items():
+        lines += [
+            f"    spikec_accumulator #(.LANES(LANES), .WIDTH({t.width}), "
+            f".GROUPS({engine.groups}), .GB(GB)) sums_{port} (",
+            f"        .clk, .add(add_{port}), .add_group(added_group), .add_data(part_{port}),",
+            f"        .set(now_valid), .set_group(now_group), .set_data(bias_{port}),",
+            f"        .read_group(group), .sum(sum_{port})",
+            "    );",
+        ]
+    return lines
+
+
+def _choose(options: Sequence[tuple[str, str]], width: str) -> str:
+    """Return the last option, or an earlier one whose flag is set."""
+    if not options:
+        return f"{width}'(0)"
+    text = options[-1][1]
+    for flag, value in reversed(options[:-1]):
+        text = f"{flag} ? {value} : {text}"
+    return text
+
+
+def _update(engine: Engine) -> list[str]:
+    """Return the lines that read a group: sums, states and numbers of its neurons."""
+    latency, states = engine.lane.latency, engine.states
+    lines = [
+        "",
+        "    spikec_delay #(.WIDTH(2 + GB), .CYCLES(1)) reading_group (",
+        "        .clk, .rst, .in({group_valid, group_first, group}),",
+        "        .out({now_valid, now_first, now_group})",
+        "    );",
+        f"    spikec_delay #(.WIDTH(1 + GB), .CYCLES({latency})) updating_group (",
+        "        .clk, .rst, .in({now_valid & ~now_first, now_group}),",
+        "        .out({late_valid, late_group})",
+        "    );",
+    ]
+    at: dict[str, str] = {}
+    if engine.constants:
+        width = engine.memories()[f"{engine.label}_neurons"].width
+        low = 0
+        for name, (numbers, bits) in engine.constants.items():
+            at[name] = f"neurons[{low} +: {numbers.shape[1] * bits}]"
+            low += numbers.shape[1] * bits
+        lines += [
+            f"    logic [{width - 1}:0] neurons;",
+            f"    spikec_rom #(.WIDTH({width}), .DEPTH({engine.groups}), .AB(GB),",
+            f"        .INIT(\"mem/{engine.label}_neurons.hex\")) neurons_rom (",
+            "        .clk, .address(group), .data(neurons)",
+            "    );",
+        ]
+    for port, t in engine.ports.items():
+        bias = int(engine.biases.get(port, np.zeros(1, np.int64))[0])
+        text = at.get(f"b_{port}", repeated(bias, t.width))
+        lines.append(f"    assign bias_{port} = {text};")
+    for p in engine.role("param"):
+        lines.append(f"    logic [LANES*{p.width}-1:0] {p.name};")
+        lines.append(f"    assign {p.name} = {at[p.name]};")
+    for p, bits in states:
+        start = at.get(f"{p.name}_init", repeated(int(engine.initial(p.source)[0]), bits))
+        lines += [
+            f"    logic [LANES*{bits}-1:0] {p.name};",
+            f"    logic [LANES*{bits}-1:0] {p.name}_after;",
+            f"    spikec_memory #(.WIDTH(LANES*{bits}), .DEPTH({engine.groups}), .AB(GB)) "
+            f"{p.name}_memory (",
+            "        .clk, .write((now_valid & now_first) | late_valid),",
+            "        .write_address(late_valid ? late_group : now_group),",
+            f"        .write_data(late_valid ? {p.name}_after : {start}),",
+            f"        .read_address(group), .read_data({p.name})",
+            "    );",
+        ]
+    return lines
+
+
+def repeated(value: int, bits: int) -> str:
+    """Return a constant, once for each lane."""
+    return f"{{LANES{{{literal(value, bits).replace('sh', 'h')}}}}}"
+
+
+def _lanes(engine: Engine) -> list[str]:
+    """Return the lanes, and wires for all their outputs."""
+    out = engine.role("out")[0]
+    hits = engine.role("hit")
+    lines = [
+        "",
+        "    // The lanes. Those beyond the last neuron compute, but nothing of them is kept.",
+        "    logic [LANES-1:0] present;",
+    ]
+    missing = engine.groups * engine.lanes - engine.population.size
+    full = f"{{LANES{{1'b1}}}}"
+    if missing:
+        last = f"{engine.lanes}'h{(1 << (engine.lanes - missing)) - 1:x}"
+        lines.append(f"    assign present = {last_group(engine)} ? {last} : {full};")
+    else:
+        lines.append(f"    assign present = {full};")
+    lines += [
+        "    /* verilator lint_off UNUSEDSIGNAL */",
+        f"    logic [LANES*{out.width}-1:0] sent;",
+        "    /* verilator lint_on UNUSEDSIGNAL */",
+        "    logic [LANES-1:0] flags;",
+        *(f"    logic [LANES-1:0] {p.name};" for p in hits),
+        "    for (genvar lane = 0; lane < LANES; lane++) begin : g_lane",
+    ]
+    pins = [".clk"] if engine.lane.latency else []
+    for p in engine.lane.inputs:
+        pins.append(f".{p.name}({_input(engine, p.name, p.role, p.source, p.width)})")
+    body, after = _outputs(engine)
+    pins += [f".{p.name}(one_{p.name})" for p in engine.lane.outputs]
+    lines += body
+    lines += [f"        {engine.lane.name} one (", f"            {_wrapped(pins)}", "        );"]
+    return [*lines, *after, "    end"]
+
+
+def _wrapped(pins: Sequence[str]) -> str:
+    return ",\n            ".join(pins)
+
+
+def last_group(engine: Engine) -> str:
+    """Return whether the group at the outputs of the lanes is the last one."""
+    return f"(late_group == {group_bits(engine)}'d{engine.groups - 1})"
+
+
+def _input(engine: Engine, name: str, role: str, source: str, width: int) -> str:
+    if role == "input":
+        if source not in engine.ports:
+            return literal(0, width)
+        return f"$signed(sum_{source}[lane*{width} +: {width}])"
+    bits = width
+    if role == "state":
+        port = next(p for p in engine.role("state") if p.name == name)
+        bits = stored_bits(port)
+    text = f"{name}[lane*{bits} +: {bits}]"
+    return f"$signed({text})" if bits == width else f"$signed({{1'b0, {text}}})"
+
+
+def _outputs(engine: Engine) -> tuple[list[str], list[str]]:
+    """Return declarations of the outputs of a lane, and where they go."""
+    stored = dict((p.source, (p, bits)) for p, bits in engine.states)
+    body: list[str] = []
+    after: list[str] = []
+    for p in engine.lane.outputs:
+        signed = "" if p.role == "hit" or (p.role == "out" and is_spike(engine)) else " signed"
+        size = "" if not signed else f" [{p.width - 1}:0]"
+        if p.role == "next":
+            state, bits = stored[p.source]
+            if bits != p.width:
+                body.append("        /* verilator lint_off UNUSEDSIGNAL */")
+            body.append(f"        logic{signed}{size} one_{p.name};")
+            if bits != p.width:
+                body.append("        /* verilator lint_on UNUSEDSIGNAL */")
+            after.append(
+                f"        assign {state.name}_after[lane*{bits} +: {bits}] = "
+                f"one_{p.name}{'' if bits == p.width else f'[{bits - 1}:0]'};"
+            )
+            continue
+        body.append(f"        logic{signed}{size} one_{p.name};")
+        if p.role == "hit":
+            after.append(f"        assign {p.name}[lane] = one_{p.name} & present[lane];")
+        else:
+            after.append(f"        assign sent[lane*{p.width} +: {p.width}] = one_{p.name};")
+            fires = f"one_{p.name}" if is_spike(engine) else f"(one_{p.name} != '0)"
+            after.append(f"        assign flags[lane] = {fires} & present[lane];")
+    return body, after
+
+
+def _events(engine: Engine) -> list[str]:
+    """Return the lines that send what the lanes send, and show it."""
+    source = engine.source
+    vb = max(source.value_bits, 1)
+    graded = int(source.value_bits > 0)
+    values = engine.lanes * source.value_bits
+    width = 1 + engine.lanes + values
+    lines = [
+        "",
+        "    // Events: groups wait here until they are sent.",
+        "    logic sending;",
+        "    logic send_ready;",
+        f"    logic [{width - 1}:0] send_word;",
+        "    logic sender_idle;",
+        "    logic waiting_empty;",
+        "    /* verilator lint_off UNUSEDSIGNAL */",
+        "    logic never_full;",
+        "    /* verilator lint_on UNUSEDSIGNAL */",
+        f"    spikec_fifo #(.WIDTH({width}), .DEPTH({engine.groups})) waiting_groups (",
+        "        .clk, .rst, .in_valid(late_valid | skip), .in_ready(never_full),",
+        f"        .in_data({_waiting(engine, graded)}),",
+        "        .out_valid(sending), .out_ready(send_ready), .out_data(send_word),",
+        "        .empty(waiting_empty)",
+        "    );",
+        f"    spikec_sender #(.LANES(LANES), .IB({source.id_bits}), .VB({vb}), .GRADED({graded})) "
+        "sender (",
+        "        .clk, .rst, .in_valid(sending), .in_ready(send_ready),",
+        f"        .in_last(send_word[{width - 1}]), .in_flags(send_word[{values} +: LANES]),",
+        f"        .in_values({f'send_word[0 +: {values}]' if graded else repeated(0, 1)}),",
+        "        .out_valid, .out_ready, .out_data, .free(sender_idle)",
+        "    );",
+        "    assign sender_free = sender_idle & waiting_empty;",
+        "    assign idle = integrating & (waiting == '0) & ~(&done) & sender_free;",
+        "`ifdef SPIKEC_TRACE",
+        "    assign trace_valid = late_valid;",
+        f"    assign trace_data = {{{', '.join(reversed(_shown(engine)))}}};",
+        "`endif",
+    ]
+    return lines
+
+
+def _waiting(engine: Engine, graded: int) -> str:
+    last = f"skip | {last_group(engine)}"
+    values = ", sent" if graded else ""
+    return f"{{{last}, skip ? {engine.lanes}'(0) : flags{values}}}"
+
+
+def _shown(engine: Engine) -> list[str]:
+    states = [f"{p.name}_after" for p, _ in engine.states]
+    return ["sent", *states, *(p.name for p in engine.role("hit"))]
+
+
+def _counters(engine: Engine) -> list[str]:
+    hits = engine.role("hit")
+    most = max(engine.lanes * max(len(hits), 1), len(engine.channels))
+    sb = most.bit_length()
+    missing = engine.groups * engine.lanes - engine.population.size
+    per_group = f"{sb}'d{engine.lanes}"
+    if missing:
+        per_group = f"({last_group(engine)} ? {sb}'d{engine.lanes - missing} : {per_group})"
+    sums = [("taken", len(engine.channels), "events"), ("used", engine.lanes, "weights")]
+    if hits:
+        acted = f"{{{', '.join(p.name for p in hits)}}}"
+        sums.append((acted, engine.lanes * len(hits), "acted"))
+    lines = ["", "    // Counters."]
+    body: list[str] = []
+    for text, bits, name in sums:
+        lines.append(f"    logic [{sb - 1}:0] {name};")
+        if text.startswith("{"):
+            lines += [f"    logic [{bits - 1}:0] {name}_flags;", f"    assign {name}_flags = {text};"]
+            text = f"{name}_flags"
+        body += [
+            f"        {name} = '0;",
+            f"        for (int unsigned k = 0; k < {bits}; k++) {name} = {name} + {sb}'({text}[k]);",
+        ]
+    flags = {
+        "sent_one": f"out_valid & out_ready & ~out_data[{engine.source.word_bits - 1}]",
+        "busy": "(granted != '0) | updating",
+        "starved": "integrating & (waiting == '0) & ~(&done)",
+        "held_up": "out_valid & ~out_ready",
+    }
+    for name, text in flags.items():
+        lines += [f"    logic {name};", f"    assign {name} = {text};"]
+    none = f"{sb}'d0"
+    steps: Mapping[str, str] = {
+        "events_in": "events",
+        "words": f"{sb}'(added)",
+        "synops": f"added ? weights : {none}",
+        "updates": f"late_valid ? {per_group} : {none}",
+        "events_out": f"{sb}'(sent_one)",
+        "saturations": f"late_valid ? acted : {none}" if hits else none,
+        "steps": f"{sb}'(step_end)",
+        "cycles_busy": f"{sb}'(busy)",
+        "cycles_stall_in": f"{sb}'(starved)",
+        "cycles_stall_out": f"{sb}'(held_up)",
+    }
+    assert tuple(steps) == COUNTERS
+    packed = ",\n        ".join(f"{text}" for text in reversed(list(steps.values())))
+    return [
+        *lines,
+        f"    logic [{len(COUNTERS) * sb - 1}:0] grown;",
+        "    always_comb begin",
+        *body,
+        "    end",
+        "    assign grown = {",
+        f"        {packed}",
+        "    };",
+        f"    spikec_counters #(.COUNT({len(COUNTERS)}), .SB({sb}), .WIDTH({COUNTER_BITS}), "
+        f".AB({SELECT_BITS})) counters (",
+        "        .clk, .clear, .step(grown), .select, .value(counter)",
+        "    );",
+    ]
+
+
+def trace_fields(engine: Engine, words: Array) -> dict[str, Array]:
+    """Return what the lanes did, (updates, neurons) by name, from words of 32 bits (groups, n)."""
+    as_bytes = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
+    bits = np.unpackbits(as_bytes, axis=1, bitorder="little")
+    found: dict[str, Array] = {}
+    low = 0
+    for name, wide, signed in engine.trace:
+        field = bits[:, low : low + wide * engine.lanes].reshape(-1, engine.lanes, wide)
+        low += wide * engine.lanes
+        numbers = field.astype(np.int64) @ (np.int64(1) << np.arange(wide, dtype=np.int64))
+        if signed:
+            numbers -= field[:, :, -1].astype(np.int64) << wide
+        updates = numbers.reshape(-1, engine.groups * engine.lanes)
+        found[name] = updates[:, : engine.population.size]
+    return found

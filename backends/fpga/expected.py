@@ -1,0 +1,53 @@
+"""What the counters of the engines must say, from the events of a run alone."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from spikec.backends.fpga.plan import Channel, Engine, Plan
+from spikec.compiler.types import Array
+
+
+def counters(
+    plan: Plan, inputs: Mapping[str, Array], sent: Mapping[str, Array], hits: Mapping[str, Array]
+) -> list[dict[str, int]]:
+    """Return the exact counters of every engine; those of clock cycles are not among them.
+
+    Args:
+        plan: The engines.
+        inputs: By input name, (samples, steps, size), steps of the warm-up included.
+        sent: By population, the same.
+        hits: By population, saturations, the same.
+    """
+    events = {name: a != 0 for name, a in {**inputs, **sent}.items()}
+    return [_engine(e, events, hits[e.population.name]) for e in plan.engines]
+
+
+def _engine(engine: Engine, events: Mapping[str, Array], hits: Array) -> dict[str, int]:
+    samples, steps, size = events[engine.population.name].shape
+    start = engine.population.start
+    arrived = words = synops = 0
+    for channel in engine.channels:
+        if channel.source is None or channel.rows is None:
+            continue
+        at = events[channel.source.name]
+        arrived += int(_arrivals(channel, at, 0).sum())
+        walked = _arrivals(channel, at, start)
+        words += int(walked @ channel.rows.walked)
+        synops += int(walked @ channel.rows.used)
+    return {
+        "events_in": arrived,
+        "words": words,
+        "synops": synops,
+        "updates": samples * (steps - start) * size,
+        "events_out": int(events[engine.population.name].sum()),
+        "saturations": int(hits.sum()),
+        "steps": samples * steps,
+    }
+
+
+def _arrivals(channel: Channel, events: Array, start: int) -> Array:
+    """Return how many events of each source neuron arrive in step ``start`` or later."""
+    steps = events.shape[1]
+    first = max(start - channel.delay, 0)
+    return np.asarray(events[:, first : max(steps - channel.delay, 0)].sum(axis=(0, 1)))

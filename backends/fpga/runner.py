@@ -1,0 +1,164 @@
+"""A program on its RTL: events in, events, states and counters out, and all of them checked.
+
+The trace holds what the lanes did. What left on the output stream and what the counters say must
+agree with it, else the run is an error: so a comparison of traces compares those too.
+"""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from spikec.backends.fpga import cosim
+from spikec.backends.fpga.cosim import Result
+from spikec.backends.fpga.engine import trace_fields
+from spikec.backends.fpga.expected import counters
+from spikec.backends.fpga.plan import Plan
+from spikec.backends.fpga.top import Stream
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.ir import Trace
+from spikec.compiler.tracing import Recorder
+from spikec.compiler.types import Array
+from spikec.compiler.wiring import lanes, source_types
+
+
+class RtlRunner:
+    """The RTL of a program in a simulator.
+
+    Attributes:
+        last: What the last run gave, with its counters and clock cycles.
+    """
+
+    def __init__(
+        self, plan: Plan, made: Mapping[str, str], simulator: str | None = None, seed: int = 0
+    ) -> None:
+        """Keep the design; it is built when it first runs.
+
+        Args:
+            plan: Of the design.
+            made: Its files.
+            simulator: verilator or cxxrtl; the first that is installed if not given.
+            seed: Of random pauses of both streams; 0 for none.
+        """
+        self.plan, self.made, self.seed = plan, made, seed
+        self.simulator = simulator
+        self.last: Result | None = None
+
+    def run(self, inputs: Mapping[str, Array], record: Collection[str] = ()) -> Trace:
+        """Run a batch; see ``Runner``.
+
+        Raises:
+            SpikecError: SPK1858 and SPK1859 when stream or counters contradict the lanes; errors of
+                ``cosim``.
+        """
+        plan = self.plan
+        samples, steps = next(iter(inputs.values())).shape[:2]
+        total = steps + plan.warm_up
+        padded = {
+            name: np.pad(a.astype(np.int64), ((0, 0), (0, plan.warm_up), (0, 0)))
+            for name, a in inputs.items()
+        }
+        words = [stimulus(plan, {n: a[k] for n, a in padded.items()}) for k in range(samples)]
+        simulator = self.simulator or cosim.available()
+        result = cosim.run(plan, self.made, simulator, words, total, self.seed)
+        self.last = result
+        sent, held, hits = self._fields(result, samples, total)
+        self._check_stream(result, sent)
+        self._check_counters(result, padded, sent, hits)
+        program = plan.program
+        signals = source_types(program.graph, lanes(program.graph))
+        recorder = Recorder(program, signals, samples, steps, record)
+        for engine in plan.engines:
+            p, name = engine.population, engine.population.name
+            for step in range(p.start, p.start + steps):
+                now = sent[name][:, step]
+                spikes = 0 if p.model().emits == "values" else int(now.sum())
+                acted = int(hits[name][:, step].sum())
+                recorder.count({name: {"spikes": spikes, "saturations": acted}})
+                recorder.keep(p, step, now, {s: a[:, step] for s, a in held[name].items()})
+        return recorder.trace()
+
+    def _fields(
+        self, result: Result, samples: int, total: int
+    ) -> tuple[dict[str, Array], dict[str, dict[str, Array]], dict[str, Array]]:
+        """Return what was sent, the states and the saturations, (samples, steps, neurons)."""
+        sent: dict[str, Array] = {}
+        held: dict[str, dict[str, Array]] = {}
+        hits: dict[str, Array] = {}
+        for e, engine in enumerate(self.plan.engines):
+            p = engine.population
+            shape = (samples, total - p.start, p.size)
+            words = np.concatenate([result.trace[k][e] for k in range(samples)])
+            wanted = samples * (total - p.start) * engine.groups
+            if len(words) != wanted:
+                raise SpikecError(
+                    "SPK1860",
+                    p.name,
+                    f"it updated {len(words)} groups, not {wanted}",
+                    "Report this as a bug",
+                )
+            fields = {
+                name: np.pad(a.reshape(shape), ((0, 0), (p.start, 0), (0, 0)))
+                for name, a in trace_fields(engine, words).items()
+            }
+            sent[p.name] = fields["out"]
+            held[p.name] = {s.source: fields[s.source] for s, _ in engine.states}
+            acted = [fields[h.name] for h in engine.role("hit")]
+            hits[p.name] = sum(acted, np.zeros((samples, total, p.size), np.int64))
+        return sent, held, hits
+
+    def _check_stream(self, result: Result, sent: Mapping[str, Array]) -> None:
+        """Compare the events of the output stream, step by step, with what the lanes sent."""
+        form = Stream(self.plan.outputs)
+        for sample, words in enumerate(result.out):
+            eos = (words >> np.uint64(form.bits - 1)).astype(np.int64)
+            step = np.cumsum(eos) - eos
+            event = eos == 0
+            ids = (words >> np.uint64(form.value_bits)).astype(np.int64)
+            ids = ids & ((1 << form.id_bits) - 1)
+            value = words.astype(np.int64) & ((1 << form.value_bits) - 1)
+            value -= ((value >> max(form.value_bits - 1, 0)) & int(form.value_bits > 0)) << form.value_bits
+            value = value if form.value_bits else np.ones_like(value)
+            for s in self.plan.outputs:
+                mine = event & (ids >= s.start) & (ids < s.start + s.size)
+                came: Array = np.zeros(sent[s.name].shape[1:], np.int64)
+                np.add.at(came, (step[mine], ids[mine] - s.start), value[mine])
+                if int(mine.sum()) != np.count_nonzero(came) or (came != sent[s.name][sample]).any():
+                    raise SpikecError(
+                        "SPK1858",
+                        s.name,
+                        f"in sample {sample} other events left than the lanes sent",
+                        "Report this as a bug",
+                    )
+
+    def _check_counters(
+        self,
+        result: Result,
+        inputs: Mapping[str, Array],
+        sent: Mapping[str, Array],
+        hits: Mapping[str, Array],
+    ) -> None:
+        for k, wanted in enumerate(counters(self.plan, inputs, sent, hits)):
+            for name, value in wanted.items():
+                if result.counters[k][name] != value:
+                    raise SpikecError(
+                        "SPK1859",
+                        f"{self.plan.engines[k].population.name}.{name}",
+                        f"the counter says {result.counters[k][name]}, the events {value}",
+                        "Report this as a bug",
+                    )
+
+
+def stimulus(plan: Plan, inputs: Mapping[str, Array]) -> list[int]:
+    """Return the words of the input stream for one sample, from (steps, size) by input name."""
+    form = Stream(plan.inputs)
+    eos, mask = 1 << (form.bits - 1), (1 << form.value_bits) - 1
+    steps = len(next(iter(inputs.values())))
+    words: list[int] = []
+    for step in range(steps):
+        for s in plan.inputs:
+            row = inputs[s.name][step]
+            for k in np.flatnonzero(row).tolist():
+                value = int(row[k]) & mask
+                words.append((s.start + k) << form.value_bits | value)
+        words.append(eos)
+    return words

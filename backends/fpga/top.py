@@ -1,0 +1,322 @@
+"""The SystemVerilog of the top module: streams of the host, engines, and queues to the outputs.
+
+A word of a stream is {eos, zeros, id, value}: eos is the highest bit and ends a time step; ids count
+through all inputs, or all outputs, in their order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikec.backends.fpga.engine import COUNTER_BITS, SELECT_BITS, trace_bits
+from spikec.backends.fpga.memory import address_bits
+from spikec.backends.fpga.names import comment
+from spikec.backends.fpga.plan import Engine, Plan, Source
+
+WORD = 32  # of trace and streams
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The form of the words of a stream.
+
+    Attributes:
+        sources: Whose ids follow one another.
+    """
+
+    sources: tuple[Source, ...]
+
+    @property
+    def id_bits(self) -> int:
+        """Bits of an id."""
+        return address_bits(sum(s.size for s in self.sources))
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of a value; 0 where all send spikes."""
+        return max(s.value_bits for s in self.sources)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a word, in whole bytes a power of two times 32."""
+        return max(WORD, 1 << (self.id_bits + self.value_bits).bit_length())
+
+
+def trace_words(engine: Engine) -> int:
+    """Return the 32-bit words of what is shown of one group."""
+    return -(-trace_bits(engine) // WORD)
+
+
+def top_module(plan: Plan, about: Sequence[str]) -> str:
+    """Return the text of the top module; ``about`` are lines for its header."""
+    lines = [
+        *(comment(line) for line in about),
+        *_ports(plan),
+        *_host(plan),
+        *_output_wires(plan),
+        *(line for engine in plan.engines for line in _engine(plan, engine)),
+        *_forks(plan),
+        *_outputs(plan),
+        *_ends(plan),
+    ]
+    return "\n".join([*lines, "endmodule", ""])
+
+
+def _ports(plan: Plan) -> list[str]:
+    inward, outward = Stream(plan.inputs), Stream(plan.outputs)
+    total = sum(trace_words(e) for e in plan.engines) * WORD
+    return [
+        f"module {plan.label} (",
+        "    input  logic aclk,",
+        "    input  logic aresetn,",
+        "    input  logic restart,        // a new sample: initial states, empty queues",
+        "    input  logic clear,          // counters to zero",
+        "    // Events in, AXI4-Stream: {eos, zeros, id, value}.",
+        "    input  logic s_axis_tvalid,",
+        "    output logic s_axis_tready,",
+        *_quiet([f"    input  logic [{inward.bits - 1}:0] s_axis_tdata,"]),
+        "    // Events out, AXI4-Stream; tlast ends a step.",
+        "    output logic m_axis_tvalid,",
+        "    input  logic m_axis_tready,",
+        f"    output logic [{outward.bits - 1}:0] m_axis_tdata,",
+        "    output logic m_axis_tlast,",
+        "`ifdef SPIKEC_TRACE",
+        f"    output logic [{len(plan.engines) - 1}:0] trace_valid,",
+        f"    output logic [{total - 1}:0] trace_data,",
+        "`endif",
+        "    output logic idle,           // nothing is left to do with what was sent",
+        "    output logic bad_id,         // an event came for no input and was not taken over",
+        f"    input  logic [{select_bits(plan) - 1}:0] select,  // {{engine, counter}}",
+        f"    output logic [{COUNTER_BITS - 1}:0] counter",
+        ");",
+        "    logic clk;",
+        "    logic rst;",
+        "    assign clk = aclk;",
+        "    always_ff @(posedge aclk) rst <= ~aresetn | restart;",
+    ]
+
+
+def select_bits(plan: Plan) -> int:
+    """Return the bits of the number of a counter."""
+    return SELECT_BITS + address_bits(len(plan.engines))
+
+
+def _quiet(lines: Sequence[str]) -> list[str]:
+    return [
+        "    /* verilator lint_off UNUSEDSIGNAL */",
+        *lines,
+        "    /* verilator lint_on UNUSEDSIGNAL */",
+    ]
+
+
+def _host(plan: Plan) -> list[str]:
+    """Return the lines that give the words of the host to the inputs."""
+    inward = Stream(plan.inputs)
+    ib, vb = inward.id_bits, inward.value_bits
+    width = 1 + ib + vb
+    lines = [
+        *(["    logic step_valid;", "    logic step_ready;"] if _waiting_for_steps(plan) else []),
+        "",
+        "    // Words of the host. End-of-step words go to all inputs.",
+        "    logic host_valid;",
+        "    logic host_ready;",
+        f"    logic [{width - 1}:0] host_word;",
+        "    logic host_room;",
+        "    logic host_empty;",
+        f"    spikec_fifo #(.WIDTH({width})) host (",
+        "        .clk, .rst, .in_valid(s_axis_tvalid & ~rst), .in_ready(host_room),",
+        f"        .in_data({{s_axis_tdata[{inward.bits - 1}], s_axis_tdata[{ib + vb - 1}:0]}}),",
+        "        .out_valid(host_valid), .out_ready(host_ready), .out_data(host_word),",
+        "        .empty(host_empty)",
+        "    );",
+        "    assign s_axis_tready = host_room & ~rst;",
+        "    logic host_eos;",
+        f"    logic [{ib - 1}:0] host_id;",
+        f"    assign host_eos = host_word[{width - 1}];",
+        f"    assign host_id = host_word[{vb} +: {ib}];",
+    ]
+    readies = ["step_ready"] if _waiting_for_steps(plan) else []
+    for s in plan.inputs:
+        wide = s.word_bits
+        lines += [
+            f"    logic {s.label}_valid;",
+            f"    logic {s.label}_ready;",
+            f"    logic {s.label}_mine;",
+            f"    logic [{wide - 1}:0] {s.label}_data;",
+            f"    assign {s.label}_mine = {_mine(s, plan, ib)};",
+            f"    assign {s.label}_valid = host_valid & host_ready & (host_eos | {s.label}_mine);",
+            f"    assign {s.label}_data = host_eos ? {wide}'(1) << {wide - 1} :",
+            f"        {{1'b0, {s.id_bits}'(host_id - {ib}'d{s.start}){_value(s)}}};",
+        ]
+        readies.append(f"{s.label}_ready")
+    if _waiting_for_steps(plan):
+        lines.append("    assign step_valid = host_valid & host_ready & host_eos;")
+    mine = " | ".join(f"{s.label}_mine" for s in plan.inputs)
+    lines += [
+        f"    assign host_ready = {' & '.join(readies)};",
+        "    always_ff @(posedge clk) begin",
+        "        if (rst) bad_id <= 1'b0;",
+        f"        else if (host_valid & host_ready & ~host_eos & ~({mine})) bad_id <= 1'b1;",
+        "    end",
+    ]
+    return lines
+
+
+def _value(source: Source) -> str:
+    return f", host_word[{source.value_bits - 1}:0]" if source.value_bits else ""
+
+
+def _mine(source: Source, plan: Plan, bits: int) -> str:
+    """Return whether an id is one of an input; comparisons that always hold are left out."""
+    tests: list[str] = []
+    if source.start:
+        tests.append(f"(host_id >= {bits}'d{source.start})")
+    last = source.start + source.size - 1
+    if last < (1 << bits) - 1:
+        tests.append(f"(host_id <= {bits}'d{last})")
+    return " & ".join(tests) or "1'b1"
+
+
+def _waiting_for_steps(plan: Plan) -> list[str]:
+    """Return the channels, as engine label and number, that take step tokens of the host."""
+    return [
+        f"{e.label}_ch{k}" for e in plan.engines for k, c in enumerate(e.channels) if not c.source
+    ]
+
+
+def _engine(plan: Plan, engine: Engine) -> list[str]:
+    label = engine.label
+    index = plan.engines.index(engine)
+    low = sum(trace_words(e) for e in plan.engines[:index]) * WORD
+    bits = trace_bits(engine)
+    lines = ["", f"    {comment(f'population {engine.population.name}')}"]
+    pins = [".clk", ".rst"]
+    for k, channel in enumerate(engine.channels):
+        name = f"{label}_ch{k}"
+        lines += [f"    logic {name}_valid;", f"    logic {name}_ready;"]
+        lines.append(f"    logic [{channel.word_bits - 1}:0] {name}_data;")
+        pins += [f".ch{k}_{x}({name}_{x})" for x in ("valid", "ready", "data")]
+    lines += [
+        f"    logic {label}_valid;",
+        f"    logic {label}_ready;",
+        f"    logic [{engine.source.word_bits - 1}:0] {label}_data;",
+        f"    logic {label}_idle;",
+        f"    logic [{COUNTER_BITS - 1}:0] {label}_counter;",
+        "`ifdef SPIKEC_TRACE",
+        f"    logic [{bits - 1}:0] {label}_trace;",
+        f"    assign trace_data[{low} +: {trace_words(engine) * WORD}] = "
+        f"{trace_words(engine) * WORD}'({label}_trace);",
+        "`endif",
+    ]
+    pins += [f".out_{x}({label}_{x})" for x in ("valid", "ready", "data")]
+    pins += [f".idle({label}_idle)", ".clear"]
+    pins += [f".select(select[{SELECT_BITS - 1}:0])", f".counter({label}_counter)"]
+    joined = ",\n        ".join(pins)
+    return [
+        *lines,
+        f"    engine_{label} {label}_engine (",
+        "`ifdef SPIKEC_TRACE",
+        f"        .trace_valid(trace_valid[{index}]), .trace_data({label}_trace),",
+        "`endif",
+        f"        {joined}",
+        "    );",
+    ]
+
+
+def _output_wires(plan: Plan) -> list[str]:
+    lines: list[str] = []
+    for s in plan.outputs:
+        lines += [f"    logic {s.label}_out_valid;", f"    logic {s.label}_out_ready;"]
+    return lines
+
+
+def _forks(plan: Plan) -> list[str]:
+    """Return the lines that give every event to all who receive it, at once."""
+    lines = ["", "    // Every event goes to all its receivers in the same cycle."]
+    senders = [*plan.inputs, *(e.source for e in plan.engines)]
+    for s in senders:
+        receivers = [
+            f"{e.label}_ch{k}"
+            for e in plan.engines
+            for k, c in enumerate(e.channels)
+            if c.source is not None and c.source.name == s.name
+        ]
+        if s in plan.outputs:
+            receivers.append(f"{s.label}_out")
+        ready = " & ".join(f"{r}_ready" for r in receivers) or "1'b1"
+        lines.append(f"    assign {s.label}_ready = {ready};")
+        if not receivers:
+            lines += [
+                f"    logic {s.label}_unused;",
+                f"    assign {s.label}_unused = &{{1'b0, {s.label}_valid, {s.label}_data}};",
+            ]
+        for r in receivers:
+            valid = f"{s.label}_valid" + ("" if len(receivers) == 1 else f" & {s.label}_ready")
+            lines.append(f"    assign {r}_valid = {valid};")
+            if not r.endswith("_out"):
+                lines.append(f"    assign {r}_data = {s.label}_data;")
+    steps = _waiting_for_steps(plan)
+    if steps:
+        lines.append(f"    assign step_ready = {' & '.join(f'{r}_ready' for r in steps)};")
+        for r in steps:
+            lines += [f"    assign {r}_valid = step_valid;", f"    assign {r}_data = 1'b1;"]
+    return lines
+
+
+def _outputs(plan: Plan) -> list[str]:
+    """Return the lines that send the events of the outputs to the host."""
+    outward = Stream(plan.outputs)
+    ib, vb, count = outward.id_bits, outward.value_bits, len(plan.outputs)
+    width = 1 + ib + vb
+    lines = [
+        "",
+        "    // Events for the host.",
+        f"    logic [{count - 1}:0] merge_valid;",
+        f"    logic [{count - 1}:0] merge_ready;",
+        f"    logic [{count - 1}:0] merge_empty;",
+        f"    logic [{count * width - 1}:0] merge_data;",
+    ]
+    for k, s in enumerate(plan.outputs):
+        top = s.word_bits - 1
+        value = f", {vb}'($signed({s.label}_event[{s.value_bits - 1}:0]))" if vb else ""
+        if vb and not s.value_bits:
+            value = f", {vb}'d1"
+        lines += [
+            f"    logic [{top}:0] {s.label}_event;",
+            f"    spikec_fifo #(.WIDTH({s.word_bits})) {s.label}_queue (",
+            f"        .clk, .rst, .in_valid({s.label}_out_valid), .in_ready({s.label}_out_ready),",
+            f"        .in_data({s.label}_data), .out_valid(merge_valid[{k}]),",
+            f"        .out_ready(merge_ready[{k}]), .out_data({s.label}_event),",
+            f"        .empty(merge_empty[{k}])",
+            "    );",
+            f"    assign merge_data[{k * width} +: {width}] = {{{s.label}_event[{top}],",
+            f"        {ib}'({s.label}_event[{s.value_bits} +: {s.id_bits}]) + {ib}'d{s.start}"
+            f"{value}}};",
+        ]
+    zeros = outward.bits - width
+    return [
+        *lines,
+        f"    logic [{width - 1}:0] merged;",
+        f"    spikec_merge #(.SOURCES({count}), .WIDTH({width})) merge (",
+        "        .clk, .rst, .in_valid(merge_valid), .in_ready(merge_ready), .in_data(merge_data),",
+        "        .out_valid(m_axis_tvalid), .out_ready(m_axis_tready), .out_data(merged)",
+        "    );",
+        f"    assign m_axis_tlast = merged[{width - 1}];",
+        f"    assign m_axis_tdata = {{merged[{width - 1}]"
+        f"{f', {zeros}' + chr(39) + 'd0' if zeros else ''}, merged[{width - 2}:0]}};",
+    ]
+
+
+def _ends(plan: Plan) -> list[str]:
+    """Return the lines of what the host can ask for."""
+    idle = " & ".join(f"{e.label}_idle" for e in plan.engines)
+    lines = [
+        "",
+        "    assign idle = ~rst & host_empty & (&merge_empty) & ~m_axis_tvalid",
+        f"        & {idle};",
+        "    always_comb begin",
+        f"        case (select[{select_bits(plan) - 1}:{SELECT_BITS}])",
+    ]
+    wide = select_bits(plan) - SELECT_BITS
+    for k, engine in enumerate(plan.engines):
+        lines.append(f"            {wide}'d{k}: counter = {engine.label}_counter;")
+    return [*lines, "            default: counter = '0;", "        endcase", "    end"]

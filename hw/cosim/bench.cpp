@@ -1,0 +1,170 @@
+// Runs an emitted design on given events, in Verilator or in CXXRTL (with -DSPIKEC_CXXRTL).
+//
+// bench STIMULUS RESULT SEED: for every sample the events are sent, and all that comes out is
+// written. A seed other than 0 holds back both streams at random, as a slow host would.
+//
+// STIMULUS, numbers of 64 bits: samples; then per sample: steps, words, the words.
+// RESULT, numbers of 32 bits, records {kind, length, data}: see the enum.
+// Exit codes: 3, a design without progress; 4, a file that cannot be read or written.
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "design.h"  // generated: the model, and the sizes of its ports
+
+#ifdef SPIKEC_CXXRTL
+static Model top;
+template <size_t N> static uint32_t part(const cxxrtl::value<N> &v, size_t k) { return v.data[k]; }
+template <size_t N> static uint32_t part(const cxxrtl::wire<N> &v, size_t k) { return v.curr.data[k]; }
+template <size_t N> static void put(cxxrtl::value<N> &v, uint64_t x) {
+    for (size_t k = 0; k < v.chunks; k++) v.data[k] = uint32_t(k < 2 ? x >> (32 * k) : 0);
+}
+static void settle() { top.step(); }
+#define PORT(name, mangled) top.p_##mangled
+#else
+#include "verilated.h"
+double sc_time_stamp() { return 0; }
+static Model top;
+static uint32_t part(const CData &v, size_t) { return v; }
+static uint32_t part(const SData &v, size_t) { return v; }
+static uint32_t part(const IData &v, size_t) { return v; }
+static uint32_t part(const QData &v, size_t k) { return uint32_t(v >> (32 * k)); }
+template <std::size_t N> static uint32_t part(const VlWide<N> &v, size_t k) { return v[k]; }
+template <typename T> static void put(T &v, uint64_t x) { v = T(x); }
+static void settle() { top.eval(); }
+#define PORT(name, mangled) top.name
+#endif
+
+enum Kind : uint32_t {
+    OUT = 1,      // words of the output stream, low half first
+    TRACE = 2,    // what an engine did: its number, then its words
+    STOP = 3,     // the end of a sample: clock cycles, low half first
+    COUNTER = 4,  // engine, counter, low half, high half
+    FLAGS = 5     // bad_id
+};
+
+static FILE *result;
+static uint64_t random_state;
+
+static bool held_back() {
+    if (!random_state) return false;
+    random_state ^= random_state << 13;  // xorshift64 (Marsaglia 2003)
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (random_state >> 20) & 1;
+}
+
+static void write(const void *data, size_t words) {
+    if (fwrite(data, 4, words, result) != words) exit(4);
+}
+
+static void record(Kind kind, const std::vector<uint32_t> &data) {
+    const uint32_t head[2] = {kind, uint32_t(data.size())};
+    write(head, 2);
+    write(data.data(), data.size());
+}
+
+static uint64_t read(FILE *file) {
+    uint64_t x;
+    if (fread(&x, 8, 1, file) != 1) exit(4);
+    return x;
+}
+
+static std::vector<uint32_t> sent, shown[ENGINES];
+static uint64_t ended;  // steps that the outputs have ended
+
+// One clock cycle; what is valid before the rising edge happens at it.
+static bool cycle(bool offer, uint64_t word, bool take) {
+    put(PORT(s_axis_tvalid, s__axis__tvalid), offer);
+    put(PORT(s_axis_tdata, s__axis__tdata), word);
+    put(PORT(m_axis_tready, m__axis__tready), take);
+    put(PORT(aclk, aclk), 0);
+    settle();
+    const bool taken = offer && part(PORT(s_axis_tready, s__axis__tready), 0);
+    if (take && part(PORT(m_axis_tvalid, m__axis__tvalid), 0)) {
+        for (size_t k = 0; k < 2; k++)
+            sent.push_back(k * 32 < OUT_BITS ? part(PORT(m_axis_tdata, m__axis__tdata), k) : 0);
+        ended += part(PORT(m_axis_tlast, m__axis__tlast), 0);
+    }
+    size_t low = 0;
+    for (size_t e = 0; e < ENGINES; e++) {
+        const uint32_t valid = part(PORT(trace_valid, trace__valid), e / 32);
+        for (size_t k = 0; k < TRACE_WORDS[e]; k++, low++)
+            if ((valid >> (e % 32)) & 1)
+                shown[e].push_back(part(PORT(trace_data, trace__data), low));
+    }
+    put(PORT(aclk, aclk), 1);
+    settle();
+    return taken;
+}
+
+static void start(bool first) {
+    put(PORT(aresetn, aresetn), first ? 0 : 1);
+    put(PORT(restart, restart), 1);
+    put(PORT(clear, clear), first ? 1 : 0);
+    for (int k = 0; k < 4; k++) cycle(false, 0, false);
+    put(PORT(aresetn, aresetn), 1);
+    put(PORT(restart, restart), 0);
+    put(PORT(clear, clear), 0);
+    for (int k = 0; k < 4; k++) cycle(false, 0, false);
+    sent.clear();
+    for (auto &s : shown) s.clear();
+    ended = 0;
+}
+
+static void sample(FILE *stimulus, uint64_t patience) {
+    const uint64_t steps = read(stimulus), count = read(stimulus);
+    std::vector<uint64_t> words(count);
+    for (auto &w : words) w = read(stimulus);
+    uint64_t cycles = 0, at = 0, quiet = 0, before = 0;
+    bool offered = false;
+    while (true) {
+        // An offer stays until it is taken, as AXI4-Stream wants it.
+        offered = at < count && (offered || !held_back());
+        if (cycle(offered, at < count ? words[at] : 0, !held_back())) {
+            at++;
+            offered = false;
+        }
+        cycles++;
+        put(PORT(aclk, aclk), 0);
+        settle();
+        if (at == count && ended == steps && part(PORT(idle, idle), 0)) break;
+        uint64_t now = at + sent.size();
+        for (const auto &s : shown) now += s.size();
+        quiet = now == before ? quiet + 1 : 0;
+        before = now;
+        if (quiet > patience) exit(3);
+    }
+    for (int k = 0; k < 4; k++) cycle(false, 0, false);
+    record(OUT, sent);
+    for (uint32_t e = 0; e < ENGINES; e++) {
+        shown[e].insert(shown[e].begin(), e);
+        record(TRACE, shown[e]);
+    }
+    record(FLAGS, {part(PORT(bad_id, bad__id), 0)});
+    record(STOP, {uint32_t(cycles), uint32_t(cycles >> 32)});
+}
+
+int main(int argc, char **argv) {
+    if (argc != 4) return 2;
+    FILE *stimulus = fopen(argv[1], "rb");
+    result = fopen(argv[2], "wb");
+    if (!stimulus || !result) return 4;
+    random_state = strtoull(argv[3], nullptr, 10) * 0x9E3779B97F4A7C15ull;
+    const uint64_t samples = read(stimulus);
+    for (uint64_t k = 0; k < samples; k++) {
+        start(k == 0);
+        sample(stimulus, PATIENCE);
+    }
+    for (uint32_t e = 0; e < ENGINES; e++) {
+        for (uint32_t c = 0; c < COUNTERS; c++) {
+            put(PORT(select, select), e * 16 + c);
+            cycle(false, 0, false);
+            const auto &value = PORT(counter, counter);
+            record(COUNTER, {e, c, part(value, 0), part(value, 1)});
+        }
+    }
+    return fclose(result) ? 4 : 0;
+}

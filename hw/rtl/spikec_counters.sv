@@ -1,0 +1,31 @@
+// Counters of what an engine did. A restart keeps them; clear sets them to zero.
+module spikec_counters #(
+    parameter int unsigned COUNT = 1,
+    parameter int unsigned SB = 1,       // bits by which a counter may grow in a cycle
+    parameter int unsigned WIDTH = 48,
+    parameter int unsigned AB = 4        // bits of select
+) (
+    input  logic                clk,
+    input  logic                clear,
+    input  logic [COUNT*SB-1:0] step,
+    input  logic [AB-1:0]       select,
+    output logic [WIDTH-1:0]    value
+);
+    logic [COUNT*SB-1:0] grown;
+    logic [COUNT*WIDTH-1:0] held;
+
+    always_ff @(posedge clk) begin
+        grown <= clear ? '0 : step;
+        for (int unsigned k = 0; k < COUNT; k++) begin
+            if (clear) held[k*WIDTH +: WIDTH] <= '0;
+            else held[k*WIDTH +: WIDTH] <= held[k*WIDTH +: WIDTH] + WIDTH'(grown[k*SB +: SB]);
+        end
+    end
+
+    always_comb begin
+        value = '0;
+        for (int unsigned k = 0; k < COUNT; k++) begin
+            if (select == AB'(k)) value = held[k*WIDTH +: WIDTH];
+        end
+    end
+endmodule

@@ -1,0 +1,27 @@
+// A memory with fixed contents. Data come one clock edge after the address, two with OUTPUT.
+module spikec_rom #(
+    parameter int unsigned WIDTH = 8,
+    parameter int unsigned DEPTH = 2,
+    parameter int unsigned AB = 1,       // bits of the address
+    parameter int unsigned OUTPUT = 0,   // 1: with an output register
+    parameter INIT = ""         // hexadecimal file, one word a line
+) (
+    input  logic             clk,
+    input  logic [AB-1:0]    address,
+    output logic [WIDTH-1:0] data
+);
+    logic [WIDTH-1:0] memory [0:DEPTH-1];
+    logic [WIDTH-1:0] word;
+
+    initial $readmemh(INIT, memory);
+
+    always_ff @(posedge clk) word <= memory[address];
+
+    if (OUTPUT != 0) begin : g_output
+        logic [WIDTH-1:0] held;
+        always_ff @(posedge clk) held <= word;
+        assign data = held;
+    end else begin : g_direct
+        assign data = word;
+    end
+endmodule
