@@ -439,6 +439,10 @@ def verify(build: Path, data: Data, against: str, backend: str, lava: Lava | Non
     other: Any = backend
     if lava is not None:
         other = Simulator(program, "Lava 0.10.0", quiet, lava.runner(build, program))
+    elif hasattr(find_backend(backend), "prepare_build"):
+        # What lies in the build is run, not what would be made from the program now.
+        runner = find_backend(backend).prepare_build(program, build)
+        other = Simulator(program, backend, quiet, runner)
     findings = Findings()
     inputs, origin = verify_inputs(program.graph, data, findings)
     with Bar() as bar:

@@ -9,6 +9,7 @@ from spikec.backends.fpga.engine import COUNTERS, engine_module
 from spikec.backends.fpga.plan import Plan
 from spikec.backends.fpga.top import Stream, select_bits, top_module
 from spikec.compiler.artifact import json_text
+from spikec.compiler.errors import SpikecError
 from spikec.compiler.text import print_program
 
 LIBRARY = "rtl"
@@ -92,6 +93,28 @@ def description(plan: Plan) -> Mapping[str, object]:
             for e in plan.engines
         ],
     }
+
+
+def read(plan: Plan, folder: Path) -> dict[str, str]:
+    """Return the RTL and the memories of a build, which must be what the program gives.
+
+    Raises:
+        SpikecError: SPK1862 when a file is missing or another, as from another version of spikec.
+    """
+    made = texts(plan)
+    for name, text in made.items():
+        try:
+            there = (folder / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            there = ""
+        if there != text:
+            raise SpikecError(
+                "SPK1862",
+                f"{folder}: {name}",
+                "it is not what this spikec writes for the program",
+                "Compile again with spikec",
+            )
+    return made
 
 
 def write(made: Mapping[str, str], folder: Path) -> tuple[str, ...]:

@@ -61,6 +61,11 @@ def available() -> str:
     )
 
 
+def bench_text() -> str:
+    """Return the test bench in C++, which is the same for every design and both simulators."""
+    return files("spikec.hw").joinpath("cosim", BENCH).read_text(encoding="utf-8")
+
+
 def design_header(plan: Plan, simulator: str) -> str:
     """Return the part of the test bench that depends on the design."""
     words = [trace_words(e) for e in plan.engines]
@@ -100,7 +105,7 @@ def bench(plan: Plan, made: Mapping[str, str], simulator: str) -> Path:
     if simulator == "cxxrtl":  # its memories are part of the program
         parts |= {name: text for name, text in made.items() if name.startswith("mem/")}
     parts["design.h"] = design_header(plan, simulator)
-    parts[BENCH] = files("spikec.hw").joinpath("cosim", BENCH).read_text(encoding="utf-8")
+    parts[BENCH] = bench_text()
     digest = hashlib.sha256(simulator.encode())
     for name in sorted(parts):
         digest.update(f"{name}\0{len(parts[name])}\0{parts[name]}".encode())
@@ -188,7 +193,8 @@ def run(
                 "SPK1856", simulator, f"it ran for more than {LIMIT:g} s", "Use fewer samples"
             ) from None
         if done.returncode:
-            problem = f"it ended with code {done.returncode}"
+            said = done.stderr.decode(errors="replace").strip()[-200:]
+            problem = f"it ended with code {done.returncode} {said}".rstrip()
             if done.returncode == 3:
                 problem = f"no event moved for {PATIENCE} clock cycles"
             raise SpikecError("SPK1855", simulator, problem, "Report this as a bug")

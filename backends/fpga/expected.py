@@ -47,7 +47,10 @@ def _engine(engine: Engine, events: Mapping[str, Array], hits: Array) -> dict[st
 
 
 def _arrivals(channel: Channel, events: Array, start: int) -> Array:
-    """Return how many events of each source neuron arrive in step ``start`` or later."""
-    steps = events.shape[1]
+    """Return how many events of each source neuron arrive in step ``start`` or later.
+
+    At the end of a sample an engine has begun a further step with what arrives in it by a delay.
+    """
+    end = events.shape[1] + min(channel.delay, 1)
     first = max(start - channel.delay, 0)
-    return np.asarray(events[:, first : max(steps - channel.delay, 0)].sum(axis=(0, 1)))
+    return np.asarray(events[:, first : max(end - channel.delay, 0)].sum(axis=(0, 1)))

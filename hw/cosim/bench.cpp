@@ -162,6 +162,8 @@ int main(int argc, char **argv) {
         for (uint32_t c = 0; c < COUNTERS; c++) {
             put(PORT(select, select), e * 16 + c);
             cycle(false, 0, false);
+            put(PORT(aclk, aclk), 0);
+            settle();
             const auto &value = PORT(counter, counter);
             record(COUNTER, {e, c, part(value, 0), part(value, 1)});
         }

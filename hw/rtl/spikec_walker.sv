@@ -49,7 +49,7 @@ module spikec_walker #(
             word_index <= '0;
             word_value <= row_value;
             left <= row_words - CB'(1);
-        end else if (given) begin
+        end else if (given & (left != '0)) begin
             word_address <= word_address + AB'(1);
             word_index <= word_index + CB'(1);
             left <= left - CB'(1);

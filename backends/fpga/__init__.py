@@ -1,0 +1,5 @@
+"""The FPGA backend: SystemVerilog engines, and their simulation."""
+
+from spikec.backends.fpga.backend import Fpga
+
+backend = Fpga()
