@@ -140,14 +140,17 @@ def _write(parts: Mapping[str, str], folder: Path) -> None:
 
 def _verilator(plan: Plan, sources: list[str], folder: Path) -> Path:
     options = ["--cc", "--exe", "--build", "-O3", "-DSPIKEC_TRACE", "--prefix", "Vdesign"]
-    options += ["--top-module", plan.label, "--Mdir", "obj", "-o", "bench", "-CFLAGS", "-I.. -O1"]
+    options += ["--top-module", plan.label, "--Mdir", "obj", "-o", "bench", "-CFLAGS", "-I.."]
+    # The package's own make file has lost the -include of its precompiled header.
+    make = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
+    options += ["-MAKEFLAGS", make]
     tools.command(["verilator", *options, *sources, BENCH], folder)
     return folder / "obj" / "bench"
 
 
 def _cxxrtl(plan: Plan, sources: list[str], folder: Path) -> Path:
     script = [f"read_verilog -defer -sv -DSPIKEC_TRACE {name}" for name in sources]
-    script += [f"hierarchy -check -top {plan.label}", "write_cxxrtl design.cc"]
+    script += [f"hierarchy -check -top {plan.label}", "write_cxxrtl -g0 design.cc"]
     tools.yosys(script, folder)
     include = tools.package_folder("pyosys") / "share/include/backends/cxxrtl/runtime"
     options = ["-std=c++17", "-O1", "-DSPIKEC_CXXRTL", f"-I{include}", "-I."]

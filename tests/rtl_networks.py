@@ -1,0 +1,139 @@
+"""Integer networks for the FPGA backend, and their RTL against the reference."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+import lanes
+import spikec
+from spikec.backends.fpga.build import texts
+from spikec.backends.fpga.plan import plan
+from spikec.backends.fpga.runner import RtlRunner
+from spikec.compiler.compare import compare
+from spikec.compiler.counting import count
+from spikec.compiler.signals import quiet
+from spikec.compiler.simulator import Simulator, simulate
+from spikec.compiler.types import Array, Bool, FixedPoint, Tensor
+from spikec.compiler.verify import verify
+
+PIPELINE = "discretize,fuse,quantize"
+
+
+def quantized(graph: spikec.Graph, data: Any, more: str = "") -> spikec.Program:
+    """Return a network in integers."""
+    return spikec.compile(graph, pipeline=PIPELINE + more, calibration=data)
+
+
+def assert_exact(
+    program: spikec.Program,
+    data: Any,
+    simulator: str,
+    most_lanes: int | None = None,
+    seed: int = 0,
+    made: Mapping[str, str] | None = None,
+) -> RtlRunner:
+    """Compare every event, state, saturation and counter of the RTL with the reference.
+
+    The runner itself compares the output stream and the counters with what the lanes did.
+    """
+    planned = plan(program, most_lanes)
+    runner = RtlRunner(planned, made or texts(planned), simulator, seed)
+    found = compare(program, data, "reference", Simulator(program, simulator, quiet, runner))
+    assert found.equal, str(found)
+    trace = simulate(program, data, ("spikes", "state"), "reference")
+    ours = Simulator(program, simulator, quiet, runner).run(data)
+    assert ours.counts == trace.counts
+    assert_counted(program, runner, trace)
+    return runner
+
+
+def assert_counted(program: spikec.Program, runner: RtlRunner, trace: spikec.Trace) -> None:
+    """Compare events and synops with the counts that energies are made of, where they mean one.
+
+    Those count in the step of sending, engines in the step of arrival; and words of a synapse kind
+    whose entries are written twice are merged.
+    """
+    graph = program.graph
+    if any(p.start for p in graph.populations):
+        return
+    assert runner.last is not None
+    counted = count(program, trace)
+    for k, population in enumerate(graph.order()):
+        assert runner.last.counters[k]["events_out"] == counted.populations[population.name].spikes
+    names = list(counted.projections)
+    for k, population in enumerate(graph.order()):
+        into = [j for j, p in enumerate(graph.projections) if p.target == population.name]
+        if not any(graph.projections[j].longest for j in into):
+            found = [counted.projections[names[j]] for j in into]
+            assert runner.last.counters[k]["synops"] == sum(p.effective for p in found)
+            assert runner.last.counters[k]["events_in"] == sum(p.events for p in found)
+
+
+def every_kind(seed: int) -> spikec.Program:
+    """Return a population of every neuron kind, fed with spikes at every port, all outputs."""
+    random = np.random.default_rng(seed)
+    inputs, populations, projections = 12, [], []
+    for at, (kind, model) in enumerate(lanes.kinds().items()):
+        listed = lanes.choices(model)
+        options = listed[(seed * 7 + at) % len(listed)]
+        neuron = lanes.neuron(model, options, bool((seed + at) % 2), seed + at, 8)
+        formats = lanes.formats(model, 16, seed + at)
+        starts = {
+            f"{s}_init": Tensor.integers(np.clip(value.data, form.lo, form.hi), form)
+            for s in model.states
+            if (value := neuron.parameters().get(f"{s}_init")) is not None
+            for form in (formats[s].type,)
+        }
+        neuron = neuron.with_parameters(starts)
+        made = spikec.Population(kind, (lanes.NEURONS,), neuron, formats)
+        populations.append(made)
+        for port in neuron.ports:
+            low = 0 if kind == "conductance_lif" else -6000
+            drawn = random.integers(low, 7000, (lanes.NEURONS, inputs))
+            weight = Tensor.integers(drawn, FixedPoint(14, 8))
+            bias = Tensor.integers(random.integers(max(low, -40), 41, lanes.NEURONS), FixedPoint(9, 8))
+            synapse = spikec.Dense(weight, bias if at % 2 else None)
+            projections.append(spikec.Projection("in", kind, synapse, port))
+    nodes = (
+        spikec.Input("in", (inputs,), Bool()),
+        *populations,
+        *(spikec.Output(p.name, p.name) for p in populations),
+    )
+    program = spikec.Program(spikec.Graph("kinds", nodes, tuple(projections), 1e-3))
+    verify(program)
+    return program
+
+
+def storm(size: int, delay: int) -> spikec.Program:
+    """Return neurons that all fire in every step, each to all others, and to a second population."""
+    lif = spikec.IntegrateAndFire(threshold=0.5, reset="zero")
+    ones = spikec.Dense(Tensor.floats(np.ones((size, size))))
+    nodes = (
+        spikec.Input("in", (size,), Bool()),
+        spikec.Population("a", (size,), lif),
+        spikec.Population("b", (size,), lif),
+        spikec.Output("out", "b"),
+    )
+    projections = (
+        spikec.Projection("in", "a", ones),
+        spikec.Projection("a", "a", ones, delay=delay),
+        spikec.Projection("b", "a", ones, delay=delay),
+        spikec.Projection("a", "b", ones),
+        spikec.Projection("a", "b", spikec.OneToOne(size, Tensor.floats(1.0)), delay=delay + 1),
+    )
+    graph = spikec.Graph("storm", nodes, projections, 1e-3)
+    return quantized(graph, np.ones((1, 6, size)))
+
+
+def late(program: spikec.Program, starts: Mapping[str, int]) -> spikec.Program:
+    """Return the program with populations that start later."""
+    changed = [replace(p, start=starts.get(p.name, 0)) for p in program.graph.populations]
+    return replace(program, graph=program.graph.with_nodes(changed))
+
+
+def random_spikes(graph: spikec.Graph, samples: int, steps: int, seed: int) -> dict[str, Array]:
+    """Return spikes for every input."""
+    random = np.random.default_rng(seed)
+    return {i.name: random.random((samples, steps, *i.shape)) < 0.3 for i in graph.inputs}
