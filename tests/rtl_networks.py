@@ -93,7 +93,9 @@ def every_kind(seed: int) -> spikec.Program:
             low = 0 if kind == "conductance_lif" else -6000
             drawn = random.integers(low, 7000, (lanes.NEURONS, inputs))
             weight = Tensor.integers(drawn, FixedPoint(14, 8))
-            bias = Tensor.integers(random.integers(max(low, -40), 41, lanes.NEURONS), FixedPoint(9, 8))
+            bias = Tensor.integers(
+                random.integers(max(low, -40), 41, lanes.NEURONS), FixedPoint(9, 8)
+            )
             synapse = spikec.Dense(weight, bias if at % 2 else None)
             projections.append(spikec.Projection("in", kind, synapse, port))
     nodes = (
@@ -124,6 +126,21 @@ def storm(size: int, delay: int) -> spikec.Program:
         spikec.Projection("a", "b", spikec.OneToOne(size, Tensor.floats(1.0)), delay=delay + 1),
     )
     graph = spikec.Graph("storm", nodes, projections, 1e-3)
+    return quantized(graph, np.ones((1, 6, size)))
+
+
+def overtaken(size: int) -> spikec.Program:
+    """Return x -> y -> c, and x -> c a step later: c has read what it may of x when x goes on."""
+    lif = spikec.IntegrateAndFire(threshold=0.5, reset="zero")
+    ones = spikec.Dense(Tensor.floats(np.ones((size, size))))
+    nodes = (
+        spikec.Input("in", (size,), Bool()),
+        *(spikec.Population(name, (size,), lif) for name in "xyc"),
+        spikec.Output("out", "c"),
+    )
+    pairs = (("in", "x", 0), ("x", "y", 0), ("y", "c", 0), ("x", "c", 1))
+    projections = tuple(spikec.Projection(a, b, ones, delay=d) for a, b, d in pairs)
+    graph = spikec.Graph("overtaken", nodes, projections, 1e-3)
     return quantized(graph, np.ones((1, 6, size)))
 
 

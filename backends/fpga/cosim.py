@@ -159,7 +159,12 @@ def _cxxrtl(plan: Plan, sources: list[str], folder: Path) -> Path:
 
 
 def run(
-    plan: Plan, made: Mapping[str, str], simulator: str, words: list[list[int]], steps: int, seed: int
+    plan: Plan,
+    made: Mapping[str, str],
+    simulator: str,
+    words: list[list[int]],
+    steps: int,
+    seed: int,
 ) -> Result:
     """Simulate samples, one after the other.
 

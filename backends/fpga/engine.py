@@ -205,7 +205,7 @@ def _row(engine: Engine, k: int, channel: Channel) -> list[str]:
         lines += [
             f"    logic [{start - 1}:0] ch{k}_pointer;",
             f"    spikec_pointers #(.SOURCES({pointers.depth}), .IB({ids}), .AB({start}), .CB({cb}),",
-            f"        .VB({vb}), .INIT(\"mem/{engine.label}_pointers{k}.hex\")) ch{k}_pointers (",
+            f'        .VB({vb}), .INIT("mem/{engine.label}_pointers{k}.hex")) ch{k}_pointers (',
             f"        .clk, .rst, .in_valid(ch{k}_given), .in_ready(ch{k}_take),",
             f"        .in_eos(ch{k}_event[{top}]), .in_id(ch{k}_event[{value} +: {ids}]),",
             f"        .in_value({shown}), .row_valid(ch{k}_row_valid),",
@@ -261,7 +261,7 @@ def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
         f"    logic [LANES-1:0] ch{k}_used;",
         f"    spikec_rom #(.WIDTH({words.width}), .DEPTH({words.depth}), "
         f".AB({address_bits(words.depth)}), .OUTPUT(1),",
-        f"        .INIT(\"mem/{engine.label}_weights{k}.hex\")) ch{k}_rom (",
+        f'        .INIT("mem/{engine.label}_weights{k}.hex")) ch{k}_rom (',
         f"        .clk, .address(ch{k}_address), .data(ch{k}_word)",
         "    );",
     ]
@@ -291,9 +291,7 @@ def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
         body.append(f"        assign term = {wide}'(weight) * {wide}'(ch{k}_factor);")
         term = "term"
     shift = f" <<< {channel.shift}" if channel.shift else ""
-    body.append(
-        f"        assign ch{k}_part[lane*{width} +: {width}] = {width}'({term}){shift};"
-    )
+    body.append(f"        assign ch{k}_part[lane*{width} +: {width}] = {width}'({term}){shift};")
     body.append(f"        assign ch{k}_used[lane] = weight != '0;")
     return [
         *lines,
@@ -321,7 +319,10 @@ def _sums(engine: Engine) -> list[str]:
             text = _choose([(f"read[{k}]", f"ch{k}_part") for k, _ in here], f"(LANES*{w})")
         hit = " | ".join(f"read[{k}]" for k, _ in here) or "1'b0"
         lines += [f"    logic add_{port};", f"    logic [LANES*{w}-1:0] part_{port};"]
-        lines += [f"    logic [LANES*{w}-1:0] bias_{port};", f"    logic [LANES*{w}-1:0] sum_{port};"]
+        lines += [
+            f"    logic [LANES*{w}-1:0] bias_{port};",
+            f"    logic [LANES*{w}-1:0] sum_{port};",
+        ]
         clocked += [f"        add_{port} <= ~rst & ({hit});", f"        part_{port} <= {text};"]
     lines += [
         "    always_ff @(posedge clk) begin",
@@ -375,7 +376,7 @@ def _update(engine: Engine) -> list[str]:
         lines += [
             f"    logic [{width - 1}:0] neurons;",
             f"    spikec_rom #(.WIDTH({width}), .DEPTH({engine.groups}), .AB(GB),",
-            f"        .INIT(\"mem/{engine.label}_neurons.hex\")) neurons_rom (",
+            f'        .INIT("mem/{engine.label}_neurons.hex")) neurons_rom (',
             "        .clk, .address(group), .data(neurons)",
             "    );",
         ]
@@ -454,13 +455,14 @@ def _input(engine: Engine, name: str, role: str, source: str, width: int) -> str
     if role == "input":
         if source not in engine.ports:
             return literal(0, width)
-        return f"$signed(sum_{source}[lane*{width} +: {width}])"
+        return f"sum_{source}[lane*{width} +: {width}]"
     bits = width
     if role == "state":
         port = next(p for p in engine.role("state") if p.name == name)
         bits = stored_bits(port)
     text = f"{name}[lane*{bits} +: {bits}]"
-    return f"$signed({text})" if bits == width else f"$signed({{1'b0, {text}}})"
+    # Without $signed, at which Yosys stops where the part is all of the wire.
+    return text if bits == width else f"{{1'b0, {text}}}"
 
 
 def _outputs(engine: Engine) -> tuple[list[str], list[str]]:
@@ -562,7 +564,10 @@ def _counters(engine: Engine) -> list[str]:
     for text, bits, name in sums:
         lines.append(f"    logic [{sb - 1}:0] {name};")
         if text.startswith("{"):
-            lines += [f"    logic [{bits - 1}:0] {name}_flags;", f"    assign {name}_flags = {text};"]
+            lines += [
+                f"    logic [{bits - 1}:0] {name}_flags;",
+                f"    assign {name}_flags = {text};",
+            ]
             text = f"{name}_flags"
         body += [
             f"        {name} = '0;",

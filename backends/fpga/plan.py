@@ -341,9 +341,7 @@ def _arriving(graph: Graph, population: Population, port: str) -> list[Projectio
     return [p for p in graph.into(population.name) if p.port == port]
 
 
-def _bias(
-    graph: Graph, population: Population, port: str, signals: Mapping[str, Signal]
-) -> Array:
+def _bias(graph: Graph, population: Population, port: str, signals: Mapping[str, Signal]) -> Array:
     """Return the summed bias of a port, one integer per neuron."""
     arriving = _arriving(graph, population, port)
     total: Array = np.zeros(population.size, np.int64)

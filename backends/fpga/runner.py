@@ -116,13 +116,18 @@ class RtlRunner:
             ids = (words >> np.uint64(form.value_bits)).astype(np.int64)
             ids = ids & ((1 << form.id_bits) - 1)
             value = words.astype(np.int64) & ((1 << form.value_bits) - 1)
-            value -= ((value >> max(form.value_bits - 1, 0)) & int(form.value_bits > 0)) << form.value_bits
+            value -= (
+                (value >> max(form.value_bits - 1, 0)) & int(form.value_bits > 0)
+            ) << form.value_bits
             value = value if form.value_bits else np.ones_like(value)
             for s in self.plan.outputs:
                 mine = event & (ids >= s.start) & (ids < s.start + s.size)
                 came: Array = np.zeros(sent[s.name].shape[1:], np.int64)
                 np.add.at(came, (step[mine], ids[mine] - s.start), value[mine])
-                if int(mine.sum()) != np.count_nonzero(came) or (came != sent[s.name][sample]).any():
+                if (
+                    int(mine.sum()) != np.count_nonzero(came)
+                    or (came != sent[s.name][sample]).any()
+                ):
                     raise SpikecError(
                         "SPK1858",
                         s.name,

