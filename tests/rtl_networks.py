@@ -13,6 +13,7 @@ from spikec.backends.fpga.plan import plan
 from spikec.backends.fpga.runner import RtlRunner
 from spikec.compiler.compare import compare
 from spikec.compiler.counting import count
+from spikec.compiler.ir import Node
 from spikec.compiler.signals import quiet
 from spikec.compiler.simulator import Simulator, simulate
 from spikec.compiler.types import Array, Bool, FixedPoint, Tensor
@@ -74,7 +75,9 @@ def assert_counted(program: spikec.Program, runner: RtlRunner, trace: spikec.Tra
 def every_kind(seed: int) -> spikec.Program:
     """Return a population of every neuron kind, fed with spikes at every port, all outputs."""
     random = np.random.default_rng(seed)
-    inputs, populations, projections = 12, [], []
+    inputs = 12
+    populations: list[spikec.Population] = []
+    projections: list[spikec.Projection] = []
     for at, (kind, model) in enumerate(lanes.kinds().items()):
         listed = lanes.choices(model)
         options = listed[(seed * 7 + at) % len(listed)]
@@ -98,7 +101,7 @@ def every_kind(seed: int) -> spikec.Program:
             )
             synapse = spikec.Dense(weight, bias if at % 2 else None)
             projections.append(spikec.Projection("in", kind, synapse, port))
-    nodes = (
+    nodes: tuple[Node, ...] = (
         spikec.Input("in", (inputs,), Bool()),
         *populations,
         *(spikec.Output(p.name, p.name) for p in populations),
@@ -109,10 +112,10 @@ def every_kind(seed: int) -> spikec.Program:
 
 
 def storm(size: int, delay: int) -> spikec.Program:
-    """Return neurons that all fire in every step, each to all others, and to a second population."""
+    """Return two populations of neurons that all fire in every step, round cycles."""
     lif = spikec.IntegrateAndFire(threshold=0.5, reset="zero")
     ones = spikec.Dense(Tensor.floats(np.ones((size, size))))
-    nodes = (
+    nodes: tuple[Node, ...] = (
         spikec.Input("in", (size,), Bool()),
         spikec.Population("a", (size,), lif),
         spikec.Population("b", (size,), lif),
@@ -133,7 +136,7 @@ def overtaken(size: int) -> spikec.Program:
     """Return x -> y -> c, and x -> c a step later: c has read what it may of x when x goes on."""
     lif = spikec.IntegrateAndFire(threshold=0.5, reset="zero")
     ones = spikec.Dense(Tensor.floats(np.ones((size, size))))
-    nodes = (
+    nodes: tuple[Node, ...] = (
         spikec.Input("in", (size,), Bool()),
         *(spikec.Population(name, (size,), lif) for name in "xyc"),
         spikec.Output("out", "c"),

@@ -23,11 +23,11 @@ from spikec.backends.fpga.plan import chosen_lanes, plan
 from spikec.compiler.artifact import open_folder
 from spikec.compiler.cli import run
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.types import Array
+from spikec.compiler.types import Array, Bool, Float
 from spikec.compiler.untyped import sparse as sp
 
 
-def needs(*packages: str) -> Any:
+def needs(*packages: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
         not tools.have(*packages), reason=f"needs {', '.join(packages)} (spikec[fpga])"
     )
@@ -140,7 +140,7 @@ def test_a_population_without_input_runs_with_the_steps_of_the_host(simulator: s
     """So does one that only hears of the past."""
     lif = spikec.LIF(decay=0.5, offset=0.6)
     nodes = (
-        spikec.Input("in", (3,), small.Bool()),
+        spikec.Input("in", (3,), Bool()),
         spikec.Population("alone", (3,), lif),
         spikec.Population("fed", (3,), lif),
         spikec.Output("a", "alone"),
@@ -161,7 +161,7 @@ def test_values_and_counts(simulator: str) -> None:
     """Inputs of values, sources that send counts and values, two outputs on one stream."""
     counting = spikec.LIF(decay=0.9, max_spikes=0, reset="subtract")
     nodes = (
-        spikec.Input("in", (6,), small.Float()),
+        spikec.Input("in", (6,), Float()),
         spikec.Population("counts", (4,), counting),
         spikec.Population("values", (5,), spikec.LeakyIntegrator(decay=0.9)),
         spikec.Output("n", "counts"),
@@ -212,8 +212,12 @@ def test_a_fault_in_a_module_is_found(module: str, old: str, new: str) -> None:
 
 def emitted(folder: Path) -> list[tuple[str, dict[str, str]]]:
     """Return designs that hold every form of text: top module and files."""
-    programs = [(late(storm(5, 1), {"b": 2}), 2), (every_kind(1), 3), (every_kind(2), 1)]
-    programs.append((quantized(small.counting(), small.data()), None))
+    programs = [
+        (late(storm(5, 1), {"b": 2}), 2),
+        (every_kind(1), 3),
+        (every_kind(2), 1),
+        (quantized(small.counting(), small.data()), 16),
+    ]
     made: list[tuple[str, dict[str, str]]] = []
     for program, lanes in programs:
         planned = plan(program, lanes)
@@ -291,7 +295,7 @@ def test_names_that_differ_only_in_what_is_dropped_stay_apart() -> None:
     """Also names of modules that are written by hand, keywords, and long ones."""
     names = ["A.b", "a_b", "top", "module", "x" * 128, "x" * 127 + "y", "spikec_fifo", "clk"]
     lif = spikec.LIF(decay=0.5)
-    nodes = [spikec.Input("in", (1,), small.Bool())]
+    nodes = [spikec.Input("in", (1,), Bool())]
     graph = spikec.Graph(
         "n",
         (

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from spikec.backends.fpga.memory import address_bits
+from spikec.backends.fpga.channel import channel_lines
 from spikec.backends.fpga.names import comment
 from spikec.backends.fpga.ops import literal
-from spikec.backends.fpga.plan import Channel, Engine, is_spike, stored_bits
-from spikec.compiler.legalize import digits
-from spikec.compiler.types import Array
+from spikec.backends.fpga.plan import Engine, is_spike, stored_bits
 
 COUNTERS = (
     "events_in",
@@ -42,7 +40,7 @@ def engine_module(engine: Engine, about: Sequence[str]) -> str:
         *_shared(engine),
     ]
     for k, channel in enumerate(engine.channels):
-        lines += _channel(engine, k, channel)
+        lines += channel_lines(engine, k, channel)
     lines += [*_sums(engine), *_update(engine), *_lanes(engine), *_events(engine)]
     lines += [*_counters(engine), "endmodule", ""]
     return "\n".join(lines)
@@ -62,7 +60,7 @@ def _ports(engine: Engine) -> list[str]:
         "`ifdef SPIKEC_TRACE",
         "    // What every lane did, one group a cycle.",
         "    output logic trace_valid,",
-        f"    output logic [{trace_bits(engine) - 1}:0] trace_data,",
+        f"    output logic [{engine.trace_bits - 1}:0] trace_data,",
         "`endif",
         "    output logic out_valid,",
         "    input  logic out_ready,",
@@ -75,13 +73,8 @@ def _ports(engine: Engine) -> list[str]:
     ]
 
 
-def trace_bits(engine: Engine) -> int:
-    """Return the bits of what is shown of one group."""
-    return engine.lanes * sum(bits for _, bits, _ in engine.trace)
-
-
 def _shared(engine: Engine) -> list[str]:
-    count, gb = len(engine.channels), group_bits(engine)
+    count, gb = len(engine.channels), engine.group_bits
     return [
         f"    localparam int unsigned LANES = {engine.lanes};",
         f"    localparam int unsigned GB = {gb};",
@@ -112,8 +105,8 @@ def _shared(engine: Engine) -> list[str]:
         f"        .GROUPS({engine.groups}), .GB(GB), .DRAIN(1), .FLUSH({engine.lane.latency}),",
         f"        .START({engine.population.start})",
         "    ) control (",
-        "        .clk, .rst, .all_done(&done), .sender_free, .integrating, .updating, .discard, .skip,",
-        "        .group_valid, .group_first, .group, .step_end",
+        "        .clk, .rst, .all_done(&done), .sender_free, .integrating, .updating, .discard,",
+        "        .skip, .group_valid, .group_first, .group, .step_end",
         "    );",
         "",
         f"    assign granted = offered & (~offered + {count}'d1) & {{{count}{{integrating}}}};",
@@ -123,192 +116,16 @@ def _shared(engine: Engine) -> list[str]:
     ]
 
 
-def group_bits(engine: Engine) -> int:
-    """Return the bits of a group number."""
-    return address_bits(engine.groups)
-
-
-def _channel(engine: Engine, k: int, channel: Channel) -> list[str]:
-    head = ["", f"    {comment(f'channel {k}: {channel.about}')}"]
-    lines = [
-        f"    logic ch{k}_given;",
-        f"    logic ch{k}_take;",
-        f"    logic [{channel.word_bits - 1}:0] ch{k}_event;",
-        f"    logic ch{k}_empty;",
-        f"    spikec_fifo #(.WIDTH({channel.word_bits}), .DEPTH({channel.depth}), "
-        f".PRELOAD({channel.delay})) ch{k}_queue (",
-        f"        .clk, .rst, .in_valid(ch{k}_valid), .in_ready(ch{k}_ready), .in_data(ch{k}_data),",
-        f"        .out_valid(ch{k}_given), .out_ready(ch{k}_take), .out_data(ch{k}_event),",
-        f"        .empty(ch{k}_empty)",
-        "    );",
-    ]
-    if channel.source is None or channel.rows is None:
-        return [*head, *lines, *_tokens(k)]
-    return [*head, *lines, *_row(engine, k, channel), *_weights(engine, k, channel)]
-
-
-def _tokens(k: int) -> list[str]:
-    """Return the lines of a channel that only ends steps."""
-    return [
-        f"    logic ch{k}_done;",
-        f"    assign done[{k}] = ch{k}_done;",
-        f"    assign ch{k}_take = ~ch{k}_done;",
-        f"    assign waiting[{k}] = ~done[{k}] & ~ch{k}_empty;",
-        f"    assign taken[{k}] = 1'b0;",
-        f"    assign offered[{k}] = 1'b0;",
-        "    always_ff @(posedge clk) begin",
-        f"        if (rst | step_end) ch{k}_done <= 1'b0;",
-        f"        else if (ch{k}_given & ch{k}_event[0]) ch{k}_done <= 1'b1;",
-        "    end",
-    ]
-
-
-def _row(engine: Engine, k: int, channel: Channel) -> list[str]:
-    """Return the lines that give each event the address and number of its words."""
-    assert channel.source is not None
-    assert channel.rows is not None
-    ids, value = channel.source.id_bits, channel.source.value_bits
-    vb, top = max(value, 1), channel.source.word_bits - 1
-    words = channel.rows.words
-    ab = address_bits(words.depth)
-    cb = row_bits(channel)
-    shown = f"ch{k}_event[{value - 1}:0]" if value else "1'b0"
-    lines = [
-        f"    logic ch{k}_row_valid;",
-        f"    logic ch{k}_row_ready;",
-        f"    logic ch{k}_row_eos;",
-        f"    logic [{ab - 1}:0] ch{k}_start;",
-        f"    logic [{cb - 1}:0] ch{k}_words;",
-        f"    logic [{vb - 1}:0] ch{k}_value;",
-        f"    logic [{ab - 1}:0] ch{k}_address;",
-    ]
-    lines += [
-        "    /* verilator lint_off UNUSEDSIGNAL */",
-        f"    logic [{cb - 1}:0] ch{k}_index;",
-        f"    logic [{vb - 1}:0] ch{k}_carried;",
-        "    /* verilator lint_on UNUSEDSIGNAL */",
-    ]
-    if channel.rows.pointers is None:
-        count = int(channel.rows.walked[0])
-        lines += [
-            f"    assign ch{k}_row_valid = ch{k}_given;",
-            f"    assign ch{k}_take = ch{k}_row_ready;",
-            f"    assign ch{k}_row_eos = ch{k}_event[{top}];",
-            f"    assign ch{k}_start = {product(f'ch{k}_event[{value} +: {ids}]', count, ab)};",
-            f"    assign ch{k}_words = {literal(count, cb).replace('sh', 'h')};",
-            f"    assign ch{k}_value = {shown};",
-        ]
-        empty = f"ch{k}_empty"
-    else:
-        pointers = channel.rows.pointers
-        start = pointers.fields[0][1]
-        lines += [
-            f"    logic [{start - 1}:0] ch{k}_pointer;",
-            f"    spikec_pointers #(.SOURCES({pointers.depth}), .IB({ids}), .AB({start}), .CB({cb}),",
-            f'        .VB({vb}), .INIT("mem/{engine.label}_pointers{k}.hex")) ch{k}_pointers (',
-            f"        .clk, .rst, .in_valid(ch{k}_given), .in_ready(ch{k}_take),",
-            f"        .in_eos(ch{k}_event[{top}]), .in_id(ch{k}_event[{value} +: {ids}]),",
-            f"        .in_value({shown}), .row_valid(ch{k}_row_valid),",
-            f"        .row_ready(ch{k}_row_ready), .row_eos(ch{k}_row_eos),",
-            f"        .row_start(ch{k}_pointer), .row_words(ch{k}_words), .row_value(ch{k}_value)",
-            "    );",
-            f"    assign ch{k}_start = {ab}'(ch{k}_pointer);",
-        ]
-        empty = f"(ch{k}_empty & ~ch{k}_row_valid)"
-    return [
-        *lines,
-        f"    spikec_walker #(.AB({ab}), .CB({cb}), .VB({vb})) ch{k}_walker (",
-        f"        .clk, .rst, .next(step_end), .row_valid(ch{k}_row_valid), "
-        f".row_ready(ch{k}_row_ready),",
-        f"        .row_eos(ch{k}_row_eos), .row_start(ch{k}_start),",
-        f"        .row_words(discard ? '0 : ch{k}_words), .row_value(ch{k}_value),",
-        f"        .word_valid(offered[{k}]), .word_ready(granted[{k}]),",
-        f"        .word_address(ch{k}_address), .word_index(ch{k}_index), "
-        f".word_value(ch{k}_carried),",
-        f"        .event_taken(taken[{k}]), .done(done[{k}])",
-        "    );",
-        f"    assign waiting[{k}] = ~done[{k}] & (~{empty} | offered[{k}]);",
-    ]
-
-
-def row_bits(channel: Channel) -> int:
-    """Return the bits of the number of words of an event."""
-    assert channel.rows is not None
-    if channel.rows.pointers is not None:
-        return channel.rows.pointers.fields[1][1]
-    return int(channel.rows.walked[0]).bit_length()
-
-
-def product(name: str, factor: int, bits: int) -> str:
-    """Return ``name * factor`` as shift-adds, since a product would take a multiplier."""
-    text = ""
-    for sign, position in digits(factor):
-        term = f"({bits}'({name}) << {position})" if position else f"{bits}'({name})"
-        text = term if not text else f"{text} {'+' if sign > 0 else '-'} {term}"
-    return text
-
-
-def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
-    """Return the lines from the address of a word to what it adds to each lane."""
-    assert channel.source is not None
-    assert channel.rows is not None
-    words, wb, vb = channel.rows.words, channel.rows.weight_bits, channel.source.value_bits
-    width, gb = engine.ports[channel.port].width, group_bits(engine)
-    lines = [
-        f"    logic [{words.width - 1}:0] ch{k}_word;",
-        f"    logic [GB-1:0] ch{k}_group;",
-        f"    logic [LANES*{width}-1:0] ch{k}_part;",
-        f"    logic [LANES-1:0] ch{k}_used;",
-        f"    spikec_rom #(.WIDTH({words.width}), .DEPTH({words.depth}), "
-        f".AB({address_bits(words.depth)}), .OUTPUT(1),",
-        f'        .INIT("mem/{engine.label}_weights{k}.hex")) ch{k}_rom (',
-        f"        .clk, .address(ch{k}_address), .data(ch{k}_word)",
-        "    );",
-    ]
-    carried = []
-    if channel.rows.pointers is not None:
-        low = engine.lanes * wb
-        lines.append(f"    assign ch{k}_group = ch{k}_word[{low} +: {gb}];")
-    else:
-        carried.append((f"ch{k}_group", f"{gb}'(ch{k}_index)", gb))
-    if vb:
-        lines.append(f"    logic signed [{vb - 1}:0] ch{k}_factor;")
-        carried.append((f"ch{k}_factor", f"ch{k}_carried", vb))
-    if carried:
-        total = sum(bits for _, _, bits in carried)
-        lines += [
-            f"    spikec_delay #(.WIDTH({total}), .CYCLES(2)) ch{k}_along (",
-            f"        .clk, .rst, .in({{{', '.join(t for _, t, _ in carried)}}}),",
-            f"        .out({{{', '.join(n for n, _, _ in carried)}}})",
-            "    );",
-        ]
-    term = "weight"
-    body = [f"        logic signed [{wb - 1}:0] weight;"]
-    body.append(f"        assign weight = ch{k}_word[lane*{wb} +: {wb}];")
-    if vb:
-        wide = wb + vb
-        body.append(f"        logic signed [{wide - 1}:0] term;")
-        body.append(f"        assign term = {wide}'(weight) * {wide}'(ch{k}_factor);")
-        term = "term"
-    shift = f" <<< {channel.shift}" if channel.shift else ""
-    body.append(f"        assign ch{k}_part[lane*{width} +: {width}] = {width}'({term}){shift};")
-    body.append(f"        assign ch{k}_used[lane] = weight != '0;")
-    return [
-        *lines,
-        f"    for (genvar lane = 0; lane < LANES; lane++) begin : g_ch{k}",
-        *body,
-        "    end",
-    ]
-
-
 def _sums(engine: Engine) -> list[str]:
     """Return the lines of the summed input of every port."""
     weighted = [(k, c) for k, c in enumerate(engine.channels) if c.rows is not None]
     lines = ["", "    // Sums of synaptic input: one word of weights per cycle."]
     lines += ["    logic added;", "    logic [GB-1:0] added_group;", "    logic [LANES-1:0] used;"]
+    groups = _choose([(f"read[{k}]", f"ch{k}_group") for k, _ in weighted], "GB")
+    not_zero = _choose([(f"read[{k}]", f"ch{k}_used") for k, _ in weighted], "LANES")
     clocked = [
-        f"        added_group <= {_choose([(f'read[{k}]', f'ch{k}_group') for k, _ in weighted], 'GB')};",
-        f"        used <= {_choose([(f'read[{k}]', f'ch{k}_used') for k, _ in weighted], 'LANES')};",
+        f"        added_group <= {groups};",
+        f"        used <= {not_zero};",
     ]
     for port, t in engine.ports.items():
         here = [(k, c) for k, c in weighted if c.port == port]
@@ -418,7 +235,7 @@ def _lanes(engine: Engine) -> list[str]:
         "    logic [LANES-1:0] present;",
     ]
     missing = engine.groups * engine.lanes - engine.population.size
-    full = f"{{LANES{{1'b1}}}}"
+    full = "{LANES{1'b1}}"
     if missing:
         last = f"{engine.lanes}'h{(1 << (engine.lanes - missing)) - 1:x}"
         lines.append(f"    assign present = {last_group(engine)} ? {last} : {full};")
@@ -448,7 +265,7 @@ def _wrapped(pins: Sequence[str]) -> str:
 
 def last_group(engine: Engine) -> str:
     """Return whether the group at the outputs of the lanes is the last one."""
-    return f"(late_group == {group_bits(engine)}'d{engine.groups - 1})"
+    return f"(late_group == {engine.group_bits}'d{engine.groups - 1})"
 
 
 def _input(engine: Engine, name: str, role: str, source: str, width: int) -> str:
@@ -571,7 +388,8 @@ def _counters(engine: Engine) -> list[str]:
             text = f"{name}_flags"
         body += [
             f"        {name} = '0;",
-            f"        for (int unsigned k = 0; k < {bits}; k++) {name} = {name} + {sb}'({text}[k]);",
+            f"        for (int unsigned k = 0; k < {bits}; k++)",
+            f"            {name} = {name} + {sb}'({text}[k]);",
         ]
     flags = {
         "sent_one": f"out_valid & out_ready & ~out_data[{engine.source.word_bits - 1}]",
@@ -610,20 +428,3 @@ def _counters(engine: Engine) -> list[str]:
         "        .clk, .clear, .step(grown), .select, .value(counter)",
         "    );",
     ]
-
-
-def trace_fields(engine: Engine, words: Array) -> dict[str, Array]:
-    """Return what the lanes did, (updates, neurons) by name, from words of 32 bits (groups, n)."""
-    as_bytes = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
-    bits = np.unpackbits(as_bytes, axis=1, bitorder="little")
-    found: dict[str, Array] = {}
-    low = 0
-    for name, wide, signed in engine.trace:
-        field = bits[:, low : low + wide * engine.lanes].reshape(-1, engine.lanes, wide)
-        low += wide * engine.lanes
-        numbers = field.astype(np.int64) @ (np.int64(1) << np.arange(wide, dtype=np.int64))
-        if signed:
-            numbers -= field[:, :, -1].astype(np.int64) << wide
-        updates = numbers.reshape(-1, engine.groups * engine.lanes)
-        found[name] = updates[:, : engine.population.size]
-    return found

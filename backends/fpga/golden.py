@@ -1,4 +1,4 @@
-"""Golden vectors: events in, and what must come out by the reference, for a self-test of hardware."""
+"""Golden vectors: events in, and what must come out by the reference, to test hardware with."""
 
 from collections.abc import Mapping
 

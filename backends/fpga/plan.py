@@ -1,7 +1,7 @@
 """Which engines, channels and memories a program becomes, before any text is written.
 
-One engine per population, one channel per projection of one delay. An engine has ``lanes`` lanes and
-works through its neurons in groups of so many. Widths follow from the types of the wires.
+One engine per population, one channel per projection of one delay. An engine has ``lanes`` lanes
+and works through its neurons in groups of so many. Widths follow from the types of the wires.
 """
 
 from collections.abc import Mapping
@@ -124,6 +124,16 @@ class Engine:
         """Groups of neurons."""
         return -(-self.population.size // self.lanes)
 
+    @property
+    def group_bits(self) -> int:
+        """Bits of a group number."""
+        return address_bits(self.groups)
+
+    @property
+    def trace_bits(self) -> int:
+        """Bits of what is shown of one group."""
+        return self.lanes * sum(bits for _, bits, _ in self.trace)
+
     def role(self, *roles: str) -> tuple[Port, ...]:
         """Return the ports of a lane with one of some roles."""
         return tuple(p for p in (*self.lane.inputs, *self.lane.outputs) if p.role in roles)
@@ -137,7 +147,7 @@ class Engine:
     def constants(self) -> Mapping[str, tuple[Array, int]]:
         """Numbers that differ between neurons, (groups, lanes), and their bits.
 
-        Biases by ``b_<port>``, parameters by their lane port, initial states by ``<lane port>_init``.
+        Biases by ``b_<port>``, parameters by their lane port, initial states by that and ``_init``.
         """
         model = self.population.model()
         found: dict[str, tuple[Array, int]] = {}

@@ -10,9 +10,8 @@ import numpy as np
 
 from spikec.backends.fpga import cosim
 from spikec.backends.fpga.cosim import Result
-from spikec.backends.fpga.engine import trace_fields
 from spikec.backends.fpga.expected import counters
-from spikec.backends.fpga.plan import Plan
+from spikec.backends.fpga.plan import Engine, Plan
 from spikec.backends.fpga.top import Stream
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Trace
@@ -167,3 +166,20 @@ def stimulus(plan: Plan, inputs: Mapping[str, Array]) -> list[int]:
                 words.append((s.start + k) << form.value_bits | value)
         words.append(eos)
     return words
+
+
+def trace_fields(engine: Engine, words: Array) -> dict[str, Array]:
+    """Return what the lanes did, (updates, neurons) by name, from words of 32 bits (groups, n)."""
+    as_bytes = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
+    bits = np.unpackbits(as_bytes, axis=1, bitorder="little")
+    found: dict[str, Array] = {}
+    low = 0
+    for name, wide, signed in engine.trace:
+        field = bits[:, low : low + wide * engine.lanes].reshape(-1, engine.lanes, wide)
+        low += wide * engine.lanes
+        numbers = field.astype(np.int64) @ (np.int64(1) << np.arange(wide, dtype=np.int64))
+        if signed:
+            numbers -= field[:, :, -1].astype(np.int64) << wide
+        updates = numbers.reshape(-1, engine.groups * engine.lanes)
+        found[name] = updates[:, : engine.population.size]
+    return found

@@ -1,13 +1,13 @@
 """The SystemVerilog of the top module: streams of the host, engines, and queues to the outputs.
 
-A word of a stream is {eos, zeros, id, value}: eos is the highest bit and ends a time step; ids count
-through all inputs, or all outputs, in their order.
+A word of a stream is {eos, zeros, id, value}: eos is the highest bit and ends a time step; ids
+count through all inputs, or all outputs, in their order.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spikec.backends.fpga.engine import COUNTER_BITS, SELECT_BITS, trace_bits
+from spikec.backends.fpga.engine import COUNTER_BITS, SELECT_BITS
 from spikec.backends.fpga.memory import address_bits
 from spikec.backends.fpga.names import comment
 from spikec.backends.fpga.plan import Engine, Plan, Source
@@ -43,7 +43,7 @@ class Stream:
 
 def trace_words(engine: Engine) -> int:
     """Return the 32-bit words of what is shown of one group."""
-    return -(-trace_bits(engine) // WORD)
+    return -(-engine.trace_bits // WORD)
 
 
 def top_module(plan: Plan, about: Sequence[str]) -> str:
@@ -187,7 +187,7 @@ def _engine(plan: Plan, engine: Engine) -> list[str]:
     label = engine.label
     index = plan.engines.index(engine)
     low = sum(trace_words(e) for e in plan.engines[:index]) * WORD
-    bits = trace_bits(engine)
+    bits = engine.trace_bits
     lines = ["", f"    {comment(f'population {engine.population.name}')}"]
     pins = [".clk", ".rst"]
     for k, channel in enumerate(engine.channels):

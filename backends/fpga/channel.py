@@ -1,0 +1,181 @@
+"""The SystemVerilog of one channel of an engine: queue, row, walker, weights."""
+
+from spikec.backends.fpga.memory import address_bits
+from spikec.backends.fpga.names import comment
+from spikec.backends.fpga.ops import literal
+from spikec.backends.fpga.plan import Channel, Engine
+from spikec.compiler.legalize import digits
+
+
+def channel_lines(engine: Engine, k: int, channel: Channel) -> list[str]:
+    """Return the lines of a channel, from its queue to what a word adds to each lane."""
+    head = ["", f"    {comment(f'channel {k}: {channel.about}')}"]
+    lines = [
+        f"    logic ch{k}_given;",
+        f"    logic ch{k}_take;",
+        f"    logic [{channel.word_bits - 1}:0] ch{k}_event;",
+        f"    logic ch{k}_empty;",
+        f"    spikec_fifo #(.WIDTH({channel.word_bits}), .DEPTH({channel.depth}), "
+        f".PRELOAD({channel.delay})) ch{k}_queue (",
+        f"        .clk, .rst, .in_valid(ch{k}_valid), .in_ready(ch{k}_ready),",
+        f"        .in_data(ch{k}_data), .out_valid(ch{k}_given), .out_ready(ch{k}_take),",
+        f"        .out_data(ch{k}_event), .empty(ch{k}_empty)",
+        "    );",
+    ]
+    if channel.source is None or channel.rows is None:
+        return [*head, *lines, *_tokens(k)]
+    return [*head, *lines, *_row(engine, k, channel), *_weights(engine, k, channel)]
+
+
+def _tokens(k: int) -> list[str]:
+    """Return the lines of a channel that only ends steps."""
+    return [
+        f"    logic ch{k}_done;",
+        f"    assign done[{k}] = ch{k}_done;",
+        f"    assign ch{k}_take = ~ch{k}_done;",
+        f"    assign waiting[{k}] = ~done[{k}] & ~ch{k}_empty;",
+        f"    assign taken[{k}] = 1'b0;",
+        f"    assign offered[{k}] = 1'b0;",
+        "    always_ff @(posedge clk) begin",
+        f"        if (rst | step_end) ch{k}_done <= 1'b0;",
+        f"        else if (ch{k}_given & ch{k}_event[0]) ch{k}_done <= 1'b1;",
+        "    end",
+    ]
+
+
+def _row(engine: Engine, k: int, channel: Channel) -> list[str]:
+    """Return the lines that give each event the address and number of its words."""
+    assert channel.source is not None
+    assert channel.rows is not None
+    ids, value = channel.source.id_bits, channel.source.value_bits
+    vb, top = max(value, 1), channel.source.word_bits - 1
+    words = channel.rows.words
+    ab = address_bits(words.depth)
+    cb = row_bits(channel)
+    shown = f"ch{k}_event[{value - 1}:0]" if value else "1'b0"
+    lines = [
+        f"    logic ch{k}_row_valid;",
+        f"    logic ch{k}_row_ready;",
+        f"    logic ch{k}_row_eos;",
+        f"    logic [{ab - 1}:0] ch{k}_start;",
+        f"    logic [{cb - 1}:0] ch{k}_words;",
+        f"    logic [{vb - 1}:0] ch{k}_value;",
+        f"    logic [{ab - 1}:0] ch{k}_address;",
+    ]
+    lines += [
+        "    /* verilator lint_off UNUSEDSIGNAL */",
+        f"    logic [{cb - 1}:0] ch{k}_index;",
+        f"    logic [{vb - 1}:0] ch{k}_carried;",
+        "    /* verilator lint_on UNUSEDSIGNAL */",
+    ]
+    if channel.rows.pointers is None:
+        count = int(channel.rows.walked[0])
+        lines += [
+            f"    assign ch{k}_row_valid = ch{k}_given;",
+            f"    assign ch{k}_take = ch{k}_row_ready;",
+            f"    assign ch{k}_row_eos = ch{k}_event[{top}];",
+            f"    assign ch{k}_start = {product(f'ch{k}_event[{value} +: {ids}]', count, ab)};",
+            f"    assign ch{k}_words = {literal(count, cb).replace('sh', 'h')};",
+            f"    assign ch{k}_value = {shown};",
+        ]
+        empty = f"ch{k}_empty"
+    else:
+        pointers = channel.rows.pointers
+        start = pointers.fields[0][1]
+        lines += [
+            f"    logic [{start - 1}:0] ch{k}_pointer;",
+            f"    spikec_pointers #(.SOURCES({pointers.depth}), .IB({ids}), .AB({start}),",
+            f'        .CB({cb}), .VB({vb}), .INIT("mem/{engine.label}_pointers{k}.hex")) ch{k}_pointers (',
+            f"        .clk, .rst, .in_valid(ch{k}_given), .in_ready(ch{k}_take),",
+            f"        .in_eos(ch{k}_event[{top}]), .in_id(ch{k}_event[{value} +: {ids}]),",
+            f"        .in_value({shown}), .row_valid(ch{k}_row_valid),",
+            f"        .row_ready(ch{k}_row_ready), .row_eos(ch{k}_row_eos),",
+            f"        .row_start(ch{k}_pointer), .row_words(ch{k}_words), .row_value(ch{k}_value)",
+            "    );",
+            f"    assign ch{k}_start = {ab}'(ch{k}_pointer);",
+        ]
+        empty = f"(ch{k}_empty & ~ch{k}_row_valid)"
+    return [
+        *lines,
+        f"    spikec_walker #(.AB({ab}), .CB({cb}), .VB({vb})) ch{k}_walker (",
+        f"        .clk, .rst, .next(step_end), .row_valid(ch{k}_row_valid), "
+        f".row_ready(ch{k}_row_ready),",
+        f"        .row_eos(ch{k}_row_eos), .row_start(ch{k}_start),",
+        f"        .row_words(discard ? '0 : ch{k}_words), .row_value(ch{k}_value),",
+        f"        .word_valid(offered[{k}]), .word_ready(granted[{k}]),",
+        f"        .word_address(ch{k}_address), .word_index(ch{k}_index), "
+        f".word_value(ch{k}_carried),",
+        f"        .event_taken(taken[{k}]), .done(done[{k}])",
+        "    );",
+        f"    assign waiting[{k}] = ~done[{k}] & (~{empty} | offered[{k}]);",
+    ]
+
+
+def row_bits(channel: Channel) -> int:
+    """Return the bits of the number of words of an event."""
+    assert channel.rows is not None
+    if channel.rows.pointers is not None:
+        return channel.rows.pointers.fields[1][1]
+    return int(channel.rows.walked[0]).bit_length()
+
+
+def product(name: str, factor: int, bits: int) -> str:
+    """Return ``name * factor`` as shift-adds, since a product would take a multiplier."""
+    text = ""
+    for sign, position in digits(factor):
+        term = f"({bits}'({name}) << {position})" if position else f"{bits}'({name})"
+        text = term if not text else f"{text} {'+' if sign > 0 else '-'} {term}"
+    return text
+
+
+def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
+    """Return the lines from the address of a word to what it adds to each lane."""
+    assert channel.source is not None
+    assert channel.rows is not None
+    words, wb, vb = channel.rows.words, channel.rows.weight_bits, channel.source.value_bits
+    width, gb = engine.ports[channel.port].width, engine.group_bits
+    lines = [
+        f"    logic [{words.width - 1}:0] ch{k}_word;",
+        f"    logic [GB-1:0] ch{k}_group;",
+        f"    logic [LANES*{width}-1:0] ch{k}_part;",
+        f"    logic [LANES-1:0] ch{k}_used;",
+        f"    spikec_rom #(.WIDTH({words.width}), .DEPTH({words.depth}), "
+        f".AB({address_bits(words.depth)}), .OUTPUT(1),",
+        f'        .INIT("mem/{engine.label}_weights{k}.hex")) ch{k}_rom (',
+        f"        .clk, .address(ch{k}_address), .data(ch{k}_word)",
+        "    );",
+    ]
+    carried = []
+    if channel.rows.pointers is not None:
+        low = engine.lanes * wb
+        lines.append(f"    assign ch{k}_group = ch{k}_word[{low} +: {gb}];")
+    else:
+        carried.append((f"ch{k}_group", f"{gb}'(ch{k}_index)", gb))
+    if vb:
+        lines.append(f"    logic signed [{vb - 1}:0] ch{k}_factor;")
+        carried.append((f"ch{k}_factor", f"ch{k}_carried", vb))
+    if carried:
+        total = sum(bits for _, _, bits in carried)
+        lines += [
+            f"    spikec_delay #(.WIDTH({total}), .CYCLES(2)) ch{k}_along (",
+            f"        .clk, .rst, .in({{{', '.join(t for _, t, _ in carried)}}}),",
+            f"        .out({{{', '.join(n for n, _, _ in carried)}}})",
+            "    );",
+        ]
+    term = "weight"
+    body = [f"        logic signed [{wb - 1}:0] weight;"]
+    body.append(f"        assign weight = ch{k}_word[lane*{wb} +: {wb}];")
+    if vb:
+        wide = wb + vb
+        body.append(f"        logic signed [{wide - 1}:0] term;")
+        body.append(f"        assign term = {wide}'(weight) * {wide}'(ch{k}_factor);")
+        term = "term"
+    shift = f" <<< {channel.shift}" if channel.shift else ""
+    body.append(f"        assign ch{k}_part[lane*{width} +: {width}] = {width}'({term}){shift};")
+    body.append(f"        assign ch{k}_used[lane] = weight != '0;")
+    return [
+        *lines,
+        f"    for (genvar lane = 0; lane < LANES; lane++) begin : g_ch{k}",
+        *body,
+        "    end",
+    ]
