@@ -2,11 +2,15 @@
 //
 // A word holds a flag and a value for each lane; last ends the step. A word without flags takes one
 // cycle. After the last event of a step one end-of-step event follows.
+// Neuron ids are place + (column * LANES + lane) * STRIDE: with one place and a stride of 1 they
+// simply count; an image of many channels has a place per pixel, and the channels in the lanes.
 module spikec_sender #(
     parameter int unsigned LANES = 1,
     parameter int unsigned IB = 1,       // bits of an id
     parameter int unsigned VB = 1,       // bits of a value; 1 and unused where GRADED is 0
-    parameter int unsigned GRADED = 0    // 1: events carry a value
+    parameter int unsigned GRADED = 0,   // 1: events carry a value
+    parameter int unsigned STRIDE = 1,   // from the id of a lane to that of the next
+    parameter int unsigned COLUMNS = 1   // words of a place; then the ids go on one higher
 ) (
     input  logic                         clk,
     input  logic                         rst,
@@ -24,7 +28,11 @@ module spikec_sender #(
     logic last;
     logic [LANES-1:0] flags;
     logic [LANES*VB-1:0] values;
+    localparam int unsigned KB = COLUMNS > 1 ? $clog2(COLUMNS) : 1;
+
     logic [IB-1:0] base;        // id of lane 0
+    logic [IB-1:0] place;
+    logic [KB-1:0] column;
     logic [LANES-1:0] rest;     // flags without the lowest
     logic [IB-1:0] lane;        // lowest lane with a flag
     logic [VB-1:0] value;
@@ -46,7 +54,7 @@ module spikec_sender #(
         value = values[0 +: VB];
         for (int k = LANES - 1; k >= 0; k--) begin
             if (flags[k]) begin
-                lane = IB'(k);
+                lane = IB'(k * STRIDE);
                 value = values[k*VB +: VB];
             end
         end
@@ -59,6 +67,8 @@ module spikec_sender #(
             flags <= '0;
             last <= 1'b0;
             base <= '0;
+            place <= '0;
+            column <= '0;
         end else begin
             if (taken) begin
                 busy <= 1'b1;
@@ -68,7 +78,18 @@ module spikec_sender #(
                 if (finished) busy <= 1'b0;
                 if (open) flags <= rest;
             end
-            if (finished) base <= last ? '0 : base + IB'(LANES);
+            if (finished & last) begin
+                base <= '0;
+                place <= '0;
+                column <= '0;
+            end else if (finished & (column == KB'(COLUMNS - 1))) begin
+                base <= place + IB'(1);
+                place <= place + IB'(1);
+                column <= '0;
+            end else if (finished) begin
+                base <= base + IB'(LANES * STRIDE);
+                column <= column + KB'(1);
+            end
             if (open) out_valid <= busy & ((flags != '0) | last);
         end
         if (taken) values <= in_values;
