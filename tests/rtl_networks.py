@@ -132,6 +132,41 @@ def storm(size: int, delay: int) -> spikec.Program:
     return quantized(graph, np.ones((1, 6, size)))
 
 
+def images() -> spikec.Graph:
+    """Return convolutions with strides, dilation and groups, a pool, and a dense way back."""
+    random = np.random.default_rng(0)
+
+    def weights(*shape: int) -> Tensor:
+        return Tensor.floats(random.normal(size=shape))
+
+    first = spikec.Conv2d((2, 7, 6), weights(6, 2, 3, 3), weights(6), (2, 2), (1, 1))
+    second = spikec.Conv2d((6, 4, 3), weights(12, 1, 2, 2), None, (1, 1), (1, 1), (2, 2), 6)
+    pool = spikec.Pool2d((12, 4, 3), (2, 2), Tensor.floats(0.25), (1, 1))
+    third = spikec.Conv2d((12, 3, 2), weights(9, 4, 3, 1), weights(9), (1, 2), (2, 0), (1, 1), 3)
+    lif = spikec.LIF(decay=0.5, threshold=np.linspace(0.5, 1.5, 72))
+    counting = spikec.LIF(decay=0.5, threshold=0.6, max_spikes=3, reset="subtract")
+    nodes: tuple[Node, ...] = (
+        spikec.Input("in", (2, 7, 6), Bool()),
+        spikec.Population("first", (6, 4, 3), lif),
+        spikec.Population("second", (12, 4, 3), counting),
+        spikec.Population("pool", (12, 3, 2), spikec.IntegrateAndFire(threshold=0.3)),
+        spikec.Population("third", third.out_shape, spikec.LIF(decay=0.9)),
+        spikec.Population("dense", (5,), spikec.LIF(decay=0.9)),
+        spikec.Output("out", "dense"),
+        spikec.Output("image", "first"),
+    )
+    size = int(np.prod(third.out_shape))
+    projections = (
+        spikec.Projection("in", "first", first),
+        spikec.Projection("first", "second", second, delay=1),
+        spikec.Projection("second", "pool", pool),
+        spikec.Projection("pool", "third", third),
+        spikec.Projection("third", "dense", spikec.Dense(weights(5, size))),
+        spikec.Projection("dense", "first", spikec.Dense(weights(72, 5)), delay=1),
+    )
+    return spikec.Graph("images", nodes, projections, 1e-3)
+
+
 def overtaken(size: int) -> spikec.Program:
     """Return x -> y -> c, and x -> c a step later: c has read what it may of x when x goes on."""
     lif = spikec.IntegrateAndFire(threshold=0.5, reset="zero")

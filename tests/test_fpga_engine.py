@@ -14,16 +14,26 @@ from hypothesis import strategies as st
 import small
 import spikec
 from networks import Style, graphs, spikes_for
-from rtl_networks import assert_exact, every_kind, late, overtaken, quantized, random_spikes, storm
+from rtl_networks import (
+    assert_exact,
+    every_kind,
+    images,
+    late,
+    overtaken,
+    quantized,
+    random_spikes,
+    storm,
+)
 from sizes import evidence, examples, size
 from spikec.backends.fpga import cosim, tools
 from spikec.backends.fpga.build import texts
-from spikec.backends.fpga.memory import Words, grouped, rows
+from spikec.backends.fpga.memory import Layout, Rows, Words, rows
 from spikec.backends.fpga.plan import chosen_lanes, plan
+from spikec.backends.fpga.window import quotient, window_rows
 from spikec.compiler.artifact import open_folder
 from spikec.compiler.cli import run
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.types import Array, Bool, Float
+from spikec.compiler.types import Array, Bool, FixedPoint, Float, Tensor
 from spikec.compiler.untyped import sparse as sp
 
 
@@ -97,6 +107,20 @@ def test_every_neuron_kind(seed: int, simulator: str) -> None:
     runner = assert_exact(program, data, simulator, 1 + seed % 5, seed)
     assert runner.last is not None
     assert sum(c["saturations"] for c in runner.last.counters) > 50
+
+
+@pytest.mark.parametrize("lanes", [4] if not FULL else [1, 2, 3, 4, 6, 16])
+@pytest.mark.parametrize("simulator", BOTH if FULL else [VERILATOR])
+def test_images(lanes: int, simulator: str) -> None:
+    """Kernels are stored once; addresses and groups are generated from the source pixel."""
+    graph = images()
+    data = random_spikes(graph, 2, 12, 1)
+    program = quantized(graph, data)
+    runner = assert_exact(program, data, simulator, lanes, lanes % 3)
+    assert runner.last is not None
+    assert all(c["events_out"] > 10 for c in runner.last.counters)
+    stored = [c for e in runner.plan.engines for c in e.channels if c.rows and c.rows.window]
+    assert len(stored) == (0 if lanes == 1 else 2 if lanes == 2 else 4) or FULL
 
 
 # ---------------------------------------------------------------- time
@@ -215,6 +239,7 @@ def emitted(folder: Path) -> list[tuple[str, dict[str, str]]]:
     programs = [
         (late(storm(5, 1), {"b": 2}), 2),
         (every_kind(1), 3),
+        (quantized(images(), random_spikes(images(), 1, 8, 0)), 4),
         (every_kind(2), 1),
         (quantized(small.counting(), small.data()), 16),
     ]
@@ -413,7 +438,7 @@ def test_rows_hold_the_matrix() -> None:
     kinds: set[bool] = set()
     for density, lanes in ((1.0, 4), (0.02, 4), (0.02, 1), (0.0, 3), (0.3, 16)):
         matrix = random.integers(-9, 9, (37, 50)) * (random.random((37, 50)) < density)
-        made = rows(sp.csr_array(matrix), lanes)
+        made = rows(sp.csr_array(matrix), Layout(37, lanes))
         kinds.add(made.pointers is None)
         groups = -(-37 // lanes)
         back: Array = np.zeros((50, groups, lanes), np.int64)
@@ -431,6 +456,75 @@ def test_rows_hold_the_matrix() -> None:
     assert kinds == {True, False}
 
 
-def test_grouped() -> None:
-    """The last neuron fills up the last group."""
-    np.testing.assert_array_equal(grouped(np.array([1, 2, 3]), 2), [[1, 2], [3, 3]])
+def test_layout() -> None:
+    """In order, the last neuron filling up the last group; or channels in the lanes."""
+    np.testing.assert_array_equal(Layout(3, 2).grouped(np.array([1, 2, 3])), [[1, 2], [3, 3]])
+    image = Layout(12, 2, 3)  # 4 channels of 3 pixels
+    wanted = [[0, 3], [6, 9], [1, 4], [7, 10], [2, 5], [8, 11]]
+    np.testing.assert_array_equal(image.grouped(np.arange(12)), wanted)
+
+
+@pytest.mark.parametrize("largest", [1, 5, 999, 70000])
+@pytest.mark.parametrize("divisor", [1, 2, 3, 7, 28, 64, 784, 1156])
+def test_quotients(largest: int, divisor: int) -> None:
+    """A product and a shift give the quotient of every number."""
+    factor, shift = quotient(divisor, largest)
+    n = np.arange(largest + 1)
+    np.testing.assert_array_equal((n * factor) >> shift, n // divisor)
+    assert largest * factor < 1 << 63
+
+
+@given(
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    taps=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+    dilation=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    parts=st.sampled_from([(1, 1, 4), (1, 3, 6), (3, 3, 6), (2, 4, 6), (4, 4, 4)]),
+    lanes=st.sampled_from([2, 1]),
+)
+@examples(200, 5000)
+def test_windows_hold_the_matrix(
+    size: Any, taps: Any, stride: Any, padding: Any, dilation: Any, parts: Any, lanes: int
+) -> None:
+    """The tables and steps that the walker follows give every weight of the convolution."""
+    groups, channels, out = parts
+    random = np.random.default_rng(sum(size) + sum(taps))
+    drawn = random.integers(-3, 4, (out, channels // groups, *taps))
+    weight = Tensor.integers(drawn, FixedPoint(4))
+    try:
+        conv = spikec.Conv2d((channels, *size), weight, None, stride, padding, dilation, groups)
+    except SpikecError:
+        return  # the kernel does not fit
+    made = window_rows(conv, lanes)
+    assert made.window is not None
+    matrix = conv.to_sparse().toarray()
+    layout = Layout(conv.out_size, lanes, int(np.prod(conv.out_shape[1:])))
+    for source in range(conv.in_size):
+        found = walked(made, source, layout)
+        np.testing.assert_array_equal(found.reshape(-1)[layout.seats], matrix[:, source])
+    np.testing.assert_array_equal(made.used, (matrix != 0).sum(axis=0))
+
+
+def walked(made: Rows, source: int, layout: Layout) -> Array:
+    """Return what the walker of a window adds, (groups, lanes)."""
+    window = made.window
+    assert window is not None
+    _, rows, columns = window.shape
+    at = (source // (rows * columns), source // columns % rows, source % columns)
+    entries = [
+        [int(f[0][k, 0]) for f in window.tables[name].fields]
+        for name, k in zip(("channels", "rows", "columns"), at, strict=True)
+    ]
+    word, group = (sum(e[k] for e in entries) for k in (0, 1))
+    found: Array = np.zeros((layout.groups, layout.lanes), np.int64)
+    count = 0
+    for line in range(entries[1][2]):
+        for place in range(entries[2][2]):
+            for k in range(window.groups):
+                here = word + line * window.steps[0] + place * window.steps[2] + k
+                there = group - line * window.steps[1] - place * window.steps[3] + k
+                found[there] += made.words.fields[0][0][here]
+                count += 1
+    assert count == made.walked[source]
+    return found

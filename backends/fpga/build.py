@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from spikec.backends.fpga.engine import COUNTERS, engine_module
-from spikec.backends.fpga.plan import Plan
+from spikec.backends.fpga.plan import Channel, Plan
 from spikec.backends.fpga.top import Stream, select_bits, top_module
 from spikec.compiler.artifact import json_text
 from spikec.compiler.errors import SpikecError
@@ -83,9 +83,7 @@ def description(plan: Plan) -> Mapping[str, object]:
                         "queue": c.depth,
                         "weight_bits": c.rows.weight_bits if c.rows else None,
                         "words": c.rows.words.depth if c.rows else 0,
-                        "rows": None
-                        if c.rows is None
-                        else ("dense" if c.rows.pointers is None else "sparse"),
+                        "rows": form(c),
                     }
                     for c in e.channels
                 ],
@@ -93,6 +91,15 @@ def description(plan: Plan) -> Mapping[str, object]:
             for e in plan.engines
         ],
     }
+
+
+def form(channel: Channel) -> str | None:
+    """Return how the weights of a channel are stored."""
+    if channel.rows is None:
+        return None
+    if channel.rows.window is not None:
+        return "window"
+    return "dense" if channel.rows.pointers is None else "sparse"
 
 
 def read(plan: Plan, folder: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from spikec.backends.fpga.memory import address_bits
 from spikec.backends.fpga.names import comment
 from spikec.backends.fpga.ops import literal
 from spikec.backends.fpga.plan import Channel, Engine
+from spikec.backends.fpga.window import quotient
 from spikec.compiler.legalize import digits
 
 
@@ -24,7 +25,8 @@ def channel_lines(engine: Engine, k: int, channel: Channel) -> list[str]:
     ]
     if channel.source is None or channel.rows is None:
         return [*head, *lines, *_tokens(k)]
-    return [*head, *lines, *_row(engine, k, channel), *_weights(engine, k, channel)]
+    walk = _row if channel.rows.window is None else _window
+    return [*head, *lines, *walk(engine, k, channel), *_weights(engine, k, channel)]
 
 
 def _tokens(k: int) -> list[str]:
@@ -108,6 +110,60 @@ def _row(engine: Engine, k: int, channel: Channel) -> list[str]:
         f"        .event_taken(taken[{k}]), .done(done[{k}])",
         "    );",
         f"    assign waiting[{k}] = ~done[{k}] & (~{empty} | offered[{k}]);",
+    ]
+
+
+def _window(engine: Engine, k: int, channel: Channel) -> list[str]:
+    """Return the lines that give each event at a pixel its words and groups."""
+    assert channel.source is not None
+    assert channel.rows is not None
+    assert channel.rows.window is not None
+    w = channel.rows.window
+    ids, value = channel.source.id_bits, channel.source.value_bits
+    vb, top = max(value, 1), channel.source.word_bits - 1
+    shown = f"ch{k}_event[{value - 1}:0]" if value else "1'b0"
+    channels, n0, n1 = w.shape
+    by_image = quotient(n0 * n1, channel.source.size - 1)
+    by_row = quotient(n1, n0 * n1 - 1)
+    mem = f"mem/{engine.label}"
+    sizes = {"start": w.address_bits, "first": w.group_bits}
+    sizes |= {"lines": w.count_bits, "places": w.count_bits, "value": vb}
+    sizes |= {"address": w.address_bits}
+    return [
+        f"    logic ch{k}_row_valid;",
+        f"    logic ch{k}_row_ready;",
+        f"    logic ch{k}_row_eos;",
+        f"    logic ch{k}_busy;",
+        *(f"    logic [{bits - 1}:0] ch{k}_{name};" for name, bits in sizes.items()),
+        "    /* verilator lint_off UNUSEDSIGNAL */",
+        f"    logic [{w.group_bits - 1}:0] ch{k}_index;",
+        f"    logic [{vb - 1}:0] ch{k}_carried;",
+        "    /* verilator lint_on UNUSEDSIGNAL */",
+        f"    spikec_window_rows #(.IB({ids}), .VB({vb}), .AB({w.address_bits}),",
+        f"        .GB({w.group_bits}), .CB({w.count_bits}), .CHANNELS({channels}), .ROWS({n0}),",
+        f"        .COLUMNS({n1}), .IMAGE_FACTOR({by_image[0]}), .IMAGE_SHIFT({by_image[1]}),",
+        f"        .ROW_FACTOR({by_row[0]}), .ROW_SHIFT({by_row[1]}),",
+        f'        .INIT_CHANNELS("{mem}_channels{k}.hex"), .INIT_ROWS("{mem}_rows{k}.hex"),',
+        f'        .INIT_COLUMNS("{mem}_columns{k}.hex")) ch{k}_rows (',
+        f"        .clk, .rst, .in_valid(ch{k}_given), .in_ready(ch{k}_take),",
+        f"        .in_eos(ch{k}_event[{top}]), .in_id(ch{k}_event[{value} +: {ids}]),",
+        f"        .in_value({shown}), .busy(ch{k}_busy), .row_valid(ch{k}_row_valid),",
+        f"        .row_ready(ch{k}_row_ready), .row_eos(ch{k}_row_eos), .row_start(ch{k}_start),",
+        f"        .row_group(ch{k}_first), .row_lines(ch{k}_lines), .row_places(ch{k}_places),",
+        f"        .row_value(ch{k}_value)",
+        "    );",
+        f"    spikec_window_walker #(.AB({w.address_bits}), .GB({w.group_bits}),",
+        f"        .CB({w.count_bits}), .VB({vb}), .GROUPS({w.groups}),",
+        f"        .LINE_WORDS({w.steps[0]}), .LINE_GROUPS({w.steps[1]}),",
+        f"        .PLACE_WORDS({w.steps[2]}), .PLACE_GROUPS({w.steps[3]})) ch{k}_walker (",
+        f"        .clk, .rst, .next(step_end), .discard, .row_valid(ch{k}_row_valid),",
+        f"        .row_ready(ch{k}_row_ready), .row_eos(ch{k}_row_eos), .row_start(ch{k}_start),",
+        f"        .row_group(ch{k}_first), .row_lines(ch{k}_lines), .row_places(ch{k}_places),",
+        f"        .row_value(ch{k}_value), .word_valid(offered[{k}]), .word_ready(granted[{k}]),",
+        f"        .word_address(ch{k}_address), .word_group(ch{k}_index),",
+        f"        .word_value(ch{k}_carried), .event_taken(taken[{k}]), .done(done[{k}])",
+        "    );",
+        f"    assign waiting[{k}] = ~done[{k}] & (~ch{k}_empty | ch{k}_busy | offered[{k}]);",
     ]
 
 

@@ -336,8 +336,8 @@ def _events(engine: Engine) -> list[str]:
         "        .out_valid(sending), .out_ready(send_ready), .out_data(send_word),",
         "        .empty(waiting_empty)",
         "    );",
-        f"    spikec_sender #(.LANES(LANES), .IB({source.id_bits}), .VB({vb}), .GRADED({graded})) "
-        "sender (",
+        f"    spikec_sender #(.LANES(LANES), .IB({source.id_bits}), .VB({vb}), .GRADED({graded}),",
+        f"        .STRIDE({engine.layout.places}), .COLUMNS({engine.layout.columns})) sender (",
         "        .clk, .rst, .in_valid(sending), .in_ready(send_ready),",
         f"        .in_last(send_word[{width - 1}]), .in_flags(send_word[{values} +: LANES]),",
         f"        .in_values({f'send_word[0 +: {values}]' if graded else repeated(0, 1)}),",

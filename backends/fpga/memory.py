@@ -5,11 +5,14 @@ A word is a row of numbers, lowest bits first; a file holds one word a line in h
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spikec.compiler.types import Array, Exact
+
+if TYPE_CHECKING:
+    from spikec.backends.fpga.window import Window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,10 +55,43 @@ def bits_of(numbers: Array) -> int:
     return Exact(lo, hi).width
 
 
-def grouped(values: Array, lanes: int) -> Array:
-    """Return one number per neuron as (groups, lanes); the last one fills up the last group."""
-    groups = -(-values.size // lanes)
-    return np.pad(values, (0, groups * lanes - values.size), mode="edge").reshape(groups, lanes)
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where neurons sit: neuron = place + (column * lanes + lane) * places.
+
+    Attributes:
+        size: Neurons.
+        lanes: Lanes.
+        places: Pixels of an image whose channels share a group, else 1.
+    """
+
+    size: int
+    lanes: int
+    places: int = 1
+
+    @property
+    def columns(self) -> int:
+        """Groups of a place."""
+        return -(-self.size // (self.lanes * self.places))
+
+    @property
+    def groups(self) -> int:
+        """Groups in all: by place, then by column."""
+        return self.places * self.columns
+
+    @property
+    def seats(self) -> Array:
+        """For each neuron group * lanes + lane."""
+        neuron = np.arange(self.size)
+        place, channel = neuron % self.places, neuron // self.places
+        group = place * self.columns + channel // self.lanes
+        return np.asarray(group * self.lanes + channel % self.lanes)
+
+    def grouped(self, values: Array) -> Array:
+        """Return one number per neuron as (groups, lanes); the last one fills up the rest."""
+        seated = np.full(self.groups * self.lanes, values[-1])
+        seated[self.seats] = values
+        return seated.reshape(self.groups, self.lanes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +104,7 @@ class Rows:
         pointers: {start, words} per source, or None where every source has all groups in order.
         walked: Words per source.
         used: Weights per source that are not zero.
+        window: How addresses are generated from a pixel, or None.
     """
 
     words: Words
@@ -75,19 +112,19 @@ class Rows:
     pointers: Words | None
     walked: Array
     used: Array
+    window: "Window | None" = None
 
 
-def rows(matrix: Any, lanes: int) -> Rows:
-    """Lay out a sparse matrix of integers (targets, sources) in words of ``lanes`` weights.
+def rows(matrix: Any, layout: Layout) -> Rows:
+    """Lay out a sparse matrix of integers (targets, sources) in words of a weight per lane.
 
     Groups in which a source has no weight are left out, with a table of pointers, where that takes
     fewer bits.
     """
     entries = matrix.tocoo()
-    targets, sources = (int(n) for n in matrix.shape)
-    groups = -(-targets // lanes)
+    sources, groups, lanes = int(matrix.shape[1]), layout.groups, layout.lanes
     keep = entries.data != 0
-    source, target = entries.col[keep].astype(np.int64), entries.row[keep].astype(np.int64)
+    source, target = entries.col[keep].astype(np.int64), layout.seats[entries.row[keep]]
     weight = entries.data[keep].astype(np.int64)
     bits = bits_of(weight)
     place, at = np.unique(source * groups + target // lanes, return_inverse=True)

@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spikec.backends.fpga.lane import LaneModule, Port, population_lane
-from spikec.backends.fpga.memory import Rows, Words, address_bits, grouped, rows
+from spikec.backends.fpga.memory import Layout, Rows, Words, address_bits, rows
 from spikec.backends.fpga.names import Names
+from spikec.backends.fpga.window import image, window_rows
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Graph, Population, Program, Projection
+from spikec.compiler.synapses import Synapse
 from spikec.compiler.types import Array, Bool, Exact
 from spikec.compiler.wiring import Signal, lanes, port_frac, product_frac, source_types
 
@@ -103,7 +105,7 @@ class Engine:
         population: Of the program.
         label: Identifier; the module is ``engine_<label>``.
         lane: The module of a lane.
-        lanes: How many.
+        layout: How many there are, and which neuron sits where.
         source: What it sends.
         channels: What it receives.
         biases: By port, one integer per neuron, in the fraction of the port.
@@ -113,16 +115,21 @@ class Engine:
     population: Population
     label: str
     lane: LaneModule
-    lanes: int
+    layout: Layout
     source: Source
     channels: tuple[Channel, ...]
     biases: Mapping[str, Array]
     ports: Mapping[str, Exact]
 
     @property
+    def lanes(self) -> int:
+        """Number of lanes."""
+        return self.layout.lanes
+
+    @property
     def groups(self) -> int:
         """Groups of neurons."""
-        return -(-self.population.size // self.lanes)
+        return self.layout.groups
 
     @property
     def group_bits(self) -> int:
@@ -153,14 +160,14 @@ class Engine:
         found: dict[str, tuple[Array, int]] = {}
         for port, values in self.biases.items():
             if values.min() != values.max():
-                found[f"b_{port}"] = grouped(values, self.lanes), self.ports[port].width
+                found[f"b_{port}"] = self.layout.grouped(values), self.ports[port].width
         for p in self.role("param"):
             values = model.parameters()[p.source].data.reshape(-1)
-            found[p.name] = grouped(values, self.lanes), p.width
+            found[p.name] = self.layout.grouped(values), p.width
         for p, bits in self.states:
             values = self.initial(p.source)
             if values.min() != values.max():
-                found[f"{p.name}_init"] = grouped(values, self.lanes), bits
+                found[f"{p.name}_init"] = self.layout.grouped(values), bits
         return found
 
     def initial(self, state: str) -> Array:
@@ -176,6 +183,9 @@ class Engine:
                 found[f"{self.label}_weights{k}"] = channel.rows.words
                 if channel.rows.pointers is not None:
                     found[f"{self.label}_pointers{k}"] = channel.rows.pointers
+                if channel.rows.window is not None:
+                    for name, words in channel.rows.window.tables.items():
+                        found[f"{self.label}_{name}{k}"] = words
         if self.constants:
             found[f"{self.label}_neurons"] = Words(tuple(self.constants.values()))
         return found
@@ -277,7 +287,8 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
     prompt = {i.name for i in graph.inputs}
     engines: list[Engine] = []
     for p in graph.order():
-        channels = _channels(graph, p, sources, signals, chosen_lanes(p.size, most_lanes))
+        layout = _layout(graph, p, most_lanes)
+        channels = _channels(graph, p, sources, signals, layout)
         if not any(c.delay == 0 and c.source and c.source.name in prompt for c in channels):
             # Else it would not know when a step begins, or run ahead by a delay.
             channels = (*channels, Channel(None, "", 0, 0, None, "steps of the host"))
@@ -297,7 +308,7 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
                 p,
                 source.label,
                 lane,
-                chosen_lanes(p.size, most_lanes),
+                layout,
                 source,
                 channels,
                 biases,
@@ -332,19 +343,34 @@ def _channels(
     population: Population,
     sources: Mapping[str, Source],
     signals: Mapping[str, Signal],
-    width: int,
+    layout: Layout,
 ) -> tuple[Channel, ...]:
     made: list[Channel] = []
     for whole in graph.into(population.name):
         frac = port_frac(_arriving(graph, population, whole.port), signals)
         for p in whole.by_delay():
-            matrix = p.synapse.plain().to_sparse()
             shift = frac - product_frac(p, signals)
             about = f"{p}, {p.synapse.kind}, delay {p.delay}"
-            made.append(
-                Channel(sources[p.source], p.port, p.delay, shift, rows(matrix, width), about)
-            )
+            found = _rows(p.synapse, layout)
+            made.append(Channel(sources[p.source], p.port, p.delay, shift, found, about))
     return tuple(made)
+
+
+def _layout(graph: Graph, population: Population, most: int | None) -> Layout:
+    """Return channels in the lanes where a convolution or pool arrives, else neurons in order."""
+    for p in graph.into(population.name):
+        shape = image(p.synapse, most or DEFAULT_LANES)
+        if shape is not None:
+            _, places, width = shape
+            return Layout(population.size, width, places)
+    return Layout(population.size, chosen_lanes(population.size, most))
+
+
+def _rows(synapse: Synapse, layout: Layout) -> Rows:
+    shape = image(synapse, layout.lanes)
+    if shape is not None and shape[1:] == (layout.places, layout.lanes):
+        return window_rows(synapse, layout.lanes)
+    return rows(synapse.plain().to_sparse(), layout)
 
 
 def _arriving(graph: Graph, population: Population, port: str) -> list[Projection]:

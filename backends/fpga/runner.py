@@ -181,5 +181,5 @@ def trace_fields(engine: Engine, words: Array) -> dict[str, Array]:
         if signed:
             numbers -= field[:, :, -1].astype(np.int64) << wide
         updates = numbers.reshape(-1, engine.groups * engine.lanes)
-        found[name] = updates[:, : engine.population.size]
+        found[name] = updates[:, engine.layout.seats]
     return found
