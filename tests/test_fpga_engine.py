@@ -120,7 +120,7 @@ def test_images(lanes: int, simulator: str) -> None:
     assert runner.last is not None
     assert all(c["events_out"] > 10 for c in runner.last.counters)
     stored = [c for e in runner.plan.engines for c in e.channels if c.rows and c.rows.window]
-    assert len(stored) == (0 if lanes == 1 else 2 if lanes == 2 else 4) or FULL
+    assert len(stored) == {1: 0, 2: 3}.get(lanes, 4)
 
 
 # ---------------------------------------------------------------- time
@@ -368,11 +368,30 @@ def test_a_memory_or_queue_beyond_any_device_is_refused() -> None:
 
 def test_lanes() -> None:
     """As few as keep the number of groups; none is refused."""
-    assert [chosen_lanes(n, None) for n in (1, 16, 17, 33, 100)] == [1, 16, 9, 11, 15]
+    assert [chosen_lanes(n, 16) for n in (1, 16, 17, 33, 100)] == [1, 16, 9, 11, 15]
     assert [chosen_lanes(10, n) for n in (1, 3, 4, 10, 99)] == [1, 3, 4, 10, 10]
+    program = quantized(small.spiking(), small.data())
     with pytest.raises(SpikecError) as caught:
-        plan(quantized(small.spiking(), small.data()), 0)
+        plan(program, 0)
     assert caught.value.code == "SPK1853"
+    assert [e.lanes for e in plan(program).engines] == [4, 2]
+    narrow = quantized(small.spiking(), small.data(), ",engines{lanes=3}")
+    assert [e.lanes for e in plan(narrow).engines] == [2, 2]
+    with pytest.raises(SpikecError) as caught:
+        quantized(small.spiking(), small.data(), ",engines{lanes=0}")
+    assert caught.value.code == "SPK1863"
+
+
+def test_lanes_stay_with_a_build(tmp_path: Path) -> None:
+    """What the pass chose is what an opened build has."""
+    program = spikec.compile(
+        small.spiking(), "zcu102", small.data(), pipeline="discretize,quantize,engines{lanes=1}"
+    )
+    spikec.emit(program, tmp_path / "b")
+    again = open_folder(tmp_path / "b")
+    assert [e.lanes for e in plan(again).engines] == [1, 1]
+    backend = importlib.import_module("spikec.backends.fpga").backend
+    assert backend.prepare_build(again, tmp_path / "b").plan.engines[0].groups == 4
 
 
 def test_without_a_simulator(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,8 @@ def _row(engine: Engine, k: int, channel: Channel) -> list[str]:
         lines += [
             f"    logic [{start - 1}:0] ch{k}_pointer;",
             f"    spikec_pointers #(.SOURCES({pointers.depth}), .IB({ids}), .AB({start}),",
-            f'        .CB({cb}), .VB({vb}), .INIT("mem/{engine.label}_pointers{k}.hex")) ch{k}_pointers (',
+            f'        .CB({cb}), .VB({vb}), .INIT("mem/{engine.label}_pointers{k}.hex")',
+            f"    ) ch{k}_pointers (",
             f"        .clk, .rst, .in_valid(ch{k}_given), .in_ready(ch{k}_take),",
             f"        .in_eos(ch{k}_event[{top}]), .in_id(ch{k}_event[{value} +: {ids}]),",
             f"        .in_value({shown}), .row_valid(ch{k}_row_valid),",

@@ -22,6 +22,7 @@ COUNTERS = (
     "steps",
     "cycles_busy",
     "cycles_stall_in",
+    "cycles_stall_send",
     "cycles_stall_out",
 )
 COUNTER_BITS = 48
@@ -87,6 +88,7 @@ def _shared(engine: Engine) -> list[str]:
         f"    logic [{count - 1}:0] read;       // its weights are there",
         "    logic integrating;",
         "    logic updating;",
+        "    logic behind;",
         "    logic discard;",
         "    logic skip;",
         "    logic group_valid;",
@@ -105,8 +107,8 @@ def _shared(engine: Engine) -> list[str]:
         f"        .GROUPS({engine.groups}), .GB(GB), .DRAIN(1), .FLUSH({engine.lane.latency}),",
         f"        .START({engine.population.start})",
         "    ) control (",
-        "        .clk, .rst, .all_done(&done), .sender_free, .integrating, .updating, .discard,",
-        "        .skip, .group_valid, .group_first, .group, .step_end",
+        "        .clk, .rst, .all_done(&done), .sender_free, .integrating, .updating,",
+        "        .sending(behind), .discard, .skip, .group_valid, .group_first, .group, .step_end",
         "    );",
         "",
         f"    assign granted = offered & (~offered + {count}'d1) & {{{count}{{integrating}}}};",
@@ -410,6 +412,7 @@ def _counters(engine: Engine) -> list[str]:
         "steps": f"{sb}'(step_end)",
         "cycles_busy": f"{sb}'(busy)",
         "cycles_stall_in": f"{sb}'(starved)",
+        "cycles_stall_send": f"{sb}'(behind)",
         "cycles_stall_out": f"{sb}'(held_up)",
     }
     assert tuple(steps) == COUNTERS

@@ -1,4 +1,8 @@
-"""What the counters of the engines must say, from the events of a run alone."""
+"""What the counters of the engines must say, from the events of a run alone.
+
+Busy cycles are exact whatever the order and the pauses of events: a word of weights takes one, and
+the end of a step ``step_cycles``. The other cycles of an engine are stalls.
+"""
 
 from collections.abc import Mapping
 
@@ -7,11 +11,13 @@ import numpy as np
 from spikec.backends.fpga.plan import Channel, Engine, Plan
 from spikec.compiler.types import Array
 
+DRAIN = 2
+
 
 def counters(
     plan: Plan, inputs: Mapping[str, Array], sent: Mapping[str, Array], hits: Mapping[str, Array]
 ) -> list[dict[str, int]]:
-    """Return the exact counters of every engine; those of clock cycles are not among them.
+    """Return the exact counters of every engine; stalls are not among them.
 
     Args:
         plan: The engines.
@@ -21,6 +27,15 @@ def counters(
     """
     events = {name: a != 0 for name, a in {**inputs, **sent}.items()}
     return [_engine(e, events, hits[e.population.name]) for e in plan.engines]
+
+
+def step_cycles(engine: Engine) -> int:
+    """Return the cycles from the last word of a step to the first of the next.
+
+    Two until the last word is added, one for each group, and one more than the latency of a lane
+    until the last group is stored.
+    """
+    return DRAIN + engine.groups + engine.lane.latency + 1
 
 
 def _engine(engine: Engine, events: Mapping[str, Array], hits: Array) -> dict[str, int]:
@@ -35,6 +50,7 @@ def _engine(engine: Engine, events: Mapping[str, Array], hits: Array) -> dict[st
         walked = _arrivals(channel, at, start)
         words += int(walked @ channel.rows.walked)
         synops += int(walked @ channel.rows.used)
+    updates, skipped = samples * (steps - start), samples * start
     return {
         "events_in": arrived,
         "words": words,
@@ -43,6 +59,7 @@ def _engine(engine: Engine, events: Mapping[str, Array], hits: Array) -> dict[st
         "events_out": int(events[engine.population.name].sum()),
         "saturations": int(hits.sum()),
         "steps": samples * steps,
+        "cycles_busy": words + updates * step_cycles(engine) + skipped * DRAIN,
     }
 
 

@@ -262,13 +262,15 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
 
     Args:
         program: In integers.
-        most_lanes: Lanes of an engine at most.
+        most_lanes: Lanes of an engine at most; what the pass ``engines`` chose if not given.
 
     Raises:
         SpikecError: SPK1853 on a number of lanes; errors of ``legalize``.
     """
-    if most_lanes is not None and most_lanes < 1:
-        raise SpikecError("SPK1853", "lanes", f"{most_lanes} is less than 1", "Give 1 or more")
+    if most_lanes is None:
+        most_lanes = program.reports.get("engines", {}).get("lanes", DEFAULT_LANES)
+    if not isinstance(most_lanes, int) or most_lanes < 1:
+        raise SpikecError("SPK1853", "lanes", f"{most_lanes} is not 1 or more", "Give a number")
     graph, typed = program.graph, lanes(program.graph)
     signals, names = source_types(graph, typed), Names(RESERVED)
     sources: dict[str, Source] = {}
@@ -328,9 +330,9 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
 RESERVED = ("clk", "rst", "host", "merge", "aclk", "aresetn", "restart", "clear", "idle", "select")
 
 
-def chosen_lanes(size: int, most: int | None) -> int:
+def chosen_lanes(size: int, most: int) -> int:
     """Return the lanes for a number of neurons: as few as keep the groups at their least number."""
-    groups = -(-size // min(most or DEFAULT_LANES, size))
+    groups = -(-size // min(most, size))
     return -(-size // groups)
 
 
@@ -356,10 +358,10 @@ def _channels(
     return tuple(made)
 
 
-def _layout(graph: Graph, population: Population, most: int | None) -> Layout:
+def _layout(graph: Graph, population: Population, most: int) -> Layout:
     """Return channels in the lanes where a convolution or pool arrives, else neurons in order."""
     for p in graph.into(population.name):
-        shape = image(p.synapse, most or DEFAULT_LANES)
+        shape = image(p.synapse, most)
         if shape is not None:
             _, places, width = shape
             return Layout(population.size, width, places)

@@ -15,7 +15,8 @@ module spikec_control #(
     input  logic          all_done,     // every channel has ended the step
     input  logic          sender_free,  // all events of the step before are sent
     output logic          integrating,
-    output logic          updating,     // not integrating, and not filling memories
+    output logic          updating,     // from the last word of a step to the first of the next
+    output logic          sending,      // ready to update, but events of the step before are left
     output logic          discard,      // before START
     output logic          skip,         // a step without an update ends
     output logic          group_valid,
@@ -40,7 +41,8 @@ module spikec_control #(
     assign drained = (waited == WB'(DRAIN)) & sender_free;
     assign flushed = waited == WB'(FLUSH);
     assign integrating = phase == INTEGRATE;
-    assign updating = (phase == WAIT) | (phase == UPDATE) | (phase == STORE);
+    assign sending = (phase == WAIT) & (waited == WB'(DRAIN)) & ~sender_free;
+    assign updating = ((phase == WAIT) & ~sending) | (phase == UPDATE) | (phase == STORE);
     assign discard = early != '0;
     assign skip = (phase == WAIT) & drained & discard;
     assign group_valid = (phase == FILL) | (phase == UPDATE);
