@@ -15,7 +15,7 @@ import numpy as np
 from spikec.backends.fpga import tools
 from spikec.backends.fpga.engine import COUNTERS
 from spikec.backends.fpga.plan import Plan
-from spikec.backends.fpga.top import Stream, trace_words
+from spikec.backends.fpga.top import Stream, digest, trace_words
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Array
 
@@ -80,6 +80,7 @@ def design_header(plan: Plan, simulator: str) -> str:
             f"constexpr size_t TRACE_WORDS[] = {{{', '.join(map(str, words))}}};",
             f"constexpr size_t OUT_BITS = {Stream(plan.outputs).bits};",
             f"constexpr uint32_t COUNTERS = {len(COUNTERS)};",
+            f"constexpr uint32_t HASH = 0x{digest(plan)[:8]};",
             f"constexpr uint64_t PATIENCE = {PATIENCE};",
             "",
         ]
@@ -230,8 +231,11 @@ def _result(plan: Plan, data: Array) -> Result:
         elif kind == 4:
             value = int(held[2]) | int(held[3]) << 32
             counters[int(held[0])][COUNTERS[int(held[1])]] = value
-        elif held[0]:
+        elif held[0] != 1:
             raise SpikecError(
-                "SPK1857", plan.label, "an event came for no input", "Report this as a bug"
+                "SPK1857",
+                plan.label,
+                f"its status is {held[0]}: not idle, or an event came for no input",
+                "Report this as a bug",
             )
     return Result(tuple(out), tuple(tuple(t) for t in trace), tuple(counters), tuple(cycles))

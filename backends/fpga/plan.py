@@ -327,7 +327,10 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
 
 
 # Instances and signals of the top module.
-RESERVED = ("clk", "rst", "host", "merge", "aclk", "aresetn", "restart", "clear", "idle", "select")
+RESERVED = (
+    *("clk", "rst", "host", "step", "merge", "merged", "registers", "aclk", "aresetn", "restart"),
+    *("clear", "idle", "bad_id", "select", "counter", "trace", "s_axi", "s_axis", "m_axis"),
+)
 
 
 def chosen_lanes(size: int, most: int) -> int:

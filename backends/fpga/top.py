@@ -4,6 +4,7 @@ A word of a stream is {eos, zeros, id, value}: eos is the highest bit and ends a
 count through all inputs, or all outputs, in their order.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from spikec.backends.fpga.engine import COUNTER_BITS, SELECT_BITS
 from spikec.backends.fpga.memory import address_bits
 from spikec.backends.fpga.names import comment
 from spikec.backends.fpga.plan import Engine, Plan, Source
+from spikec.compiler.text import print_program
 
 WORD = 32  # of trace and streams
 
@@ -68,8 +70,6 @@ def _ports(plan: Plan) -> list[str]:
         f"module {plan.label} (",
         "    input  logic aclk,",
         "    input  logic aresetn,",
-        "    input  logic restart,        // a new sample: initial states, empty queues",
-        "    input  logic clear,          // counters to zero",
         "    // Events in, AXI4-Stream: {eos, zeros, id, value}.",
         "    input  logic s_axis_tvalid,",
         "    output logic s_axis_tready,",
@@ -84,15 +84,50 @@ def _ports(plan: Plan) -> list[str]:
         f"    output logic [{total - 1}:0] trace_data,",
         "`endif",
         "    output logic idle,           // nothing is left to do with what was sent",
-        "    output logic bad_id,         // an event came for no input and was not taken over",
-        f"    input  logic [{select_bits(plan) - 1}:0] select,  // {{engine, counter}}",
-        f"    output logic [{COUNTER_BITS - 1}:0] counter",
+        "    // Registers, AXI4-Lite: see spikec_registers.",
+        "    input  logic s_axi_awvalid,",
+        "    output logic s_axi_awready,",
+        "    input  logic [4:0] s_axi_awaddr,",
+        "    input  logic s_axi_wvalid,",
+        "    output logic s_axi_wready,",
+        "    input  logic [31:0] s_axi_wdata,",
+        "    output logic s_axi_bvalid,",
+        "    input  logic s_axi_bready,",
+        "    output logic [1:0] s_axi_bresp,",
+        "    input  logic s_axi_arvalid,",
+        "    output logic s_axi_arready,",
+        "    input  logic [4:0] s_axi_araddr,",
+        "    output logic s_axi_rvalid,",
+        "    input  logic s_axi_rready,",
+        "    output logic [31:0] s_axi_rdata,",
+        "    output logic [1:0] s_axi_rresp",
         ");",
         "    logic clk;",
         "    logic rst;",
+        "    logic restart;",
+        "    logic clear;",
+        "    logic bad_id;",
+        f"    logic [{select_bits(plan) - 1}:0] select;  // {{engine, counter}}",
+        f"    logic [{COUNTER_BITS - 1}:0] counter;",
         "    assign clk = aclk;",
         "    always_ff @(posedge aclk) rst <= ~aresetn | restart;",
+        f"    spikec_registers #(.HASH(32'h{digest(plan)[:8]}), .SB({select_bits(plan)}),",
+        f"        .CB({COUNTER_BITS})) registers (",
+        "        .clk(aclk), .rst(~aresetn), .awvalid(s_axi_awvalid), .awready(s_axi_awready),",
+        "        .awaddr(s_axi_awaddr), .wvalid(s_axi_wvalid), .wready(s_axi_wready),",
+        "        .wdata(s_axi_wdata), .bvalid(s_axi_bvalid), .bready(s_axi_bready),",
+        "        .arvalid(s_axi_arvalid), .arready(s_axi_arready), .araddr(s_axi_araddr),",
+        "        .rvalid(s_axi_rvalid), .rready(s_axi_rready), .rdata(s_axi_rdata),",
+        "        .idle, .bad_id, .restart, .clear, .select, .counter",
+        "    );",
+        "    assign s_axi_bresp = 2'd0;",
+        "    assign s_axi_rresp = 2'd0;",
     ]
+
+
+def digest(plan: Plan) -> str:
+    """Return the start of the hash of the program, in hexadecimal."""
+    return hashlib.sha256(print_program(plan.program).encode()).hexdigest()[:16]
 
 
 def select_bits(plan: Plan) -> int:

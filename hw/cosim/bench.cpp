@@ -5,7 +5,8 @@
 //
 // STIMULUS, numbers of 64 bits: samples; then per sample: steps, words, the words.
 // RESULT, numbers of 32 bits, records {kind, length, data}: see the enum.
-// Exit codes: 3, a design without progress; 4, a file that cannot be read or written.
+// Exit codes: 3, a design without progress; 4, a file that cannot be read or written; 5, registers
+// that do not say what the design is.
 
 #include <cstdint>
 #include <cstdio>
@@ -42,7 +43,7 @@ enum Kind : uint32_t {
     TRACE = 2,    // what an engine did: its number, then its words
     STOP = 3,     // the end of a sample: clock cycles, low half first
     COUNTER = 4,  // engine, counter, low half, high half
-    FLAGS = 5     // bad_id
+    FLAGS = 5     // the status register
 };
 
 static FILE *result;
@@ -100,14 +101,47 @@ static bool cycle(bool offer, uint64_t word, bool take) {
     return taken;
 }
 
+static void low() {
+    put(PORT(aclk, aclk), 0);
+    settle();
+}
+
+// AXI4-Lite.
+static void write_register(uint32_t address, uint32_t data) {
+    put(PORT(s_axi_awvalid, s__axi__awvalid), 1);
+    put(PORT(s_axi_awaddr, s__axi__awaddr), address);
+    put(PORT(s_axi_wvalid, s__axi__wvalid), 1);
+    put(PORT(s_axi_wdata, s__axi__wdata), data);
+    put(PORT(s_axi_bready, s__axi__bready), 1);
+    for (low(); !part(PORT(s_axi_awready, s__axi__awready), 0); low()) cycle(false, 0, false);
+    cycle(false, 0, false);
+    put(PORT(s_axi_awvalid, s__axi__awvalid), 0);
+    put(PORT(s_axi_wvalid, s__axi__wvalid), 0);
+    for (low(); !part(PORT(s_axi_bvalid, s__axi__bvalid), 0); low()) cycle(false, 0, false);
+    cycle(false, 0, false);
+}
+
+static uint32_t read_register(uint32_t address) {
+    put(PORT(s_axi_arvalid, s__axi__arvalid), 1);
+    put(PORT(s_axi_araddr, s__axi__araddr), address);
+    for (low(); !part(PORT(s_axi_arready, s__axi__arready), 0); low()) cycle(false, 0, false);
+    cycle(false, 0, false);
+    put(PORT(s_axi_arvalid, s__axi__arvalid), 0);
+    put(PORT(s_axi_rready, s__axi__rready), 1);
+    for (low(); !part(PORT(s_axi_rvalid, s__axi__rvalid), 0); low()) cycle(false, 0, false);
+    const uint32_t data = part(PORT(s_axi_rdata, s__axi__rdata), 0);
+    cycle(false, 0, false);
+    put(PORT(s_axi_rready, s__axi__rready), 0);
+    return data;
+}
+
 static void start(bool first) {
     put(PORT(aresetn, aresetn), first ? 0 : 1);
-    put(PORT(restart, restart), 1);
-    put(PORT(clear, clear), first ? 1 : 0);
     for (int k = 0; k < 4; k++) cycle(false, 0, false);
     put(PORT(aresetn, aresetn), 1);
-    put(PORT(restart, restart), 0);
-    put(PORT(clear, clear), 0);
+    if (first && read_register(0x00) != 0x53504b43) exit(5);
+    if (first && read_register(0x04) != HASH) exit(5);
+    write_register(0x08, first ? 3 : 1);
     for (int k = 0; k < 4; k++) cycle(false, 0, false);
     sent.clear();
     for (auto &s : shown) s.clear();
@@ -128,8 +162,7 @@ static void sample(FILE *stimulus, uint64_t patience) {
             offered = false;
         }
         cycles++;
-        put(PORT(aclk, aclk), 0);
-        settle();
+        low();
         if (at == count && ended == steps && part(PORT(idle, idle), 0)) break;
         uint64_t now = at + sent.size();
         for (const auto &s : shown) now += s.size();
@@ -143,7 +176,7 @@ static void sample(FILE *stimulus, uint64_t patience) {
         shown[e].insert(shown[e].begin(), e);
         record(TRACE, shown[e]);
     }
-    record(FLAGS, {part(PORT(bad_id, bad__id), 0)});
+    record(FLAGS, {read_register(0x0c)});
     record(STOP, {uint32_t(cycles), uint32_t(cycles >> 32)});
 }
 
@@ -160,12 +193,9 @@ int main(int argc, char **argv) {
     }
     for (uint32_t e = 0; e < ENGINES; e++) {
         for (uint32_t c = 0; c < COUNTERS; c++) {
-            put(PORT(select, select), e * 16 + c);
-            cycle(false, 0, false);
-            put(PORT(aclk, aclk), 0);
-            settle();
-            const auto &value = PORT(counter, counter);
-            record(COUNTER, {e, c, part(value, 0), part(value, 1)});
+            write_register(0x10, e * 16 + c);
+            const uint32_t low_half = read_register(0x14);
+            record(COUNTER, {e, c, low_half, read_register(0x18)});
         }
     }
     return fclose(result) ? 4 : 0;
