@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -396,7 +397,11 @@ def test_lanes_stay_with_a_build(tmp_path: Path) -> None:
 
 def test_without_a_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to install."""
-    monkeypatch.setattr(tools, "have", lambda *names: False)
+
+    def none(*_: str) -> bool:
+        return False
+
+    monkeypatch.setattr(tools, "have", none)
     with pytest.raises(SpikecError, match=r"Install spikec\[fpga\]") as caught:
         cosim.available()
     assert caught.value.code == "SPK1854"
@@ -404,12 +409,14 @@ def test_without_a_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_run_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Is stopped."""
-    import subprocess
 
     def slow(*_: Any, **__: Any) -> None:
         raise subprocess.TimeoutExpired("bench", 1)
 
-    monkeypatch.setattr(cosim, "bench", lambda *_: Path("nowhere"))
+    def bench(*_: Any) -> Path:
+        return Path("nowhere")
+
+    monkeypatch.setattr(cosim, "bench", bench)
     monkeypatch.setattr(subprocess, "run", slow)
     program = quantized(small.spiking(), small.data())
     planned = plan(program)

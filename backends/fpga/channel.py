@@ -202,7 +202,7 @@ def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
         f"        .clk, .address(ch{k}_address), .data(ch{k}_word)",
         "    );",
     ]
-    carried = []
+    carried: list[tuple[str, str, int]] = []
     if channel.rows.pointers is not None:
         low = engine.lanes * wb
         lines.append(f"    assign ch{k}_group = ch{k}_word[{low} +: {gb}];")

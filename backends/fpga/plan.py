@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spikec.backends.fpga.lane import LaneModule, Port, population_lane
+from spikec.backends.fpga.lane import LaneModule, population_lane
 from spikec.backends.fpga.memory import Layout, Rows, Words, address_bits, rows
 from spikec.backends.fpga.names import Names
 from spikec.backends.fpga.window import image, window_rows
+from spikec.backends.fpga.wires import Port
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Graph, Population, Program, Projection
 from spikec.compiler.synapses import Synapse
