@@ -38,6 +38,7 @@ class Target:
         unchecked: What the compiler does not know or do about it yet; empty if nothing.
         limits: Of a core, and ``cores`` of a chip, by name; empty where there are no cores.
         mesh: Where the cores of a chip lie, or None.
+        device: Name and resources of its part, with source and confidence; empty if it has none.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Target:
     unchecked: str = ""
     limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
     mesh: Mesh | None = None
+    device: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -85,6 +87,7 @@ def load_target(name: str) -> Target:
         data.get("unchecked", ""),
         {k: Limit(**v) for k, v in data.get("limits", {}).items()},
         _mesh(data["mesh"]) if "mesh" in data else None,
+        data.get("device", {}),
     )
 
 

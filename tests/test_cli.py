@@ -295,7 +295,9 @@ def test_targets_and_models(terminal: Terminal) -> None:
     assert out.splitlines()[0].split() == ["target", "runs", "on", "prices"]
     assert "\n\ntarget  pipeline\ncpu     discretize\n" in out
     shown = {t["name"]: t["prices"] for t in terminal.json("targets")["targets"]}
-    assert shown == {"cpu": [], "loihi1": ["davies_2018", "sanafe_2_2_9"], "loihi2": []}
+    boards: dict[str, list[str]] = {"kv260": [], "zcu102": [], "zcu104": []}
+    loihi: dict[str, list[str]] = {"loihi1": ["davies_2018", "sanafe_2_2_9"], "loihi2": []}
+    assert shown == {"cpu": [], **loihi, **boards}
     out, _ = terminal("models")
     assert any(line.startswith("digits ") for line in out.splitlines())
     assert terminal.json("models")["models"][0]["accuracy"]["of"] == 540
@@ -358,7 +360,7 @@ MISTAKES = {
     "step is given. Give --dt in seconds. [SPK0631]",
     # options
     "check small:spiking --target loihi9": "--target: 'loihi9' is not a target. Use one of cpu, "
-    "loihi1, loihi2. [SPK0621]",
+    "kv260, loihi1, loihi2, zcu102, zcu104. [SPK0621]",
     "check digits --semantics torch": "--semantics: 'torch' is not a known convention. Use one of "
     "nir, norse, snntorch, spikingjelly, sinabs, rockpool, nengo, spyx, lava, snn_mlir, "
     "sc_neurocore. [SPK0401]",

@@ -463,6 +463,41 @@ def test_compile_and_verify_on_the_command_line(
         open_folder(place)
 
 
+@needs(*cosim.NEEDS["verilator"])
+def test_the_design_tests_itself(tmp_path: Path) -> None:
+    """The bench in SystemVerilog passes on the golden vectors, and fails on another weight."""
+    graph = small.network(recurrent=1)
+    taps = (*graph.nodes, spikec.Output("more", "hidden"))
+    program = spikec.compile(replace(graph, nodes=taps), "zcu104", small.data())
+    spikec.emit(program, tmp_path / "b")
+    folder = tmp_path / "b"
+    sources = sorted(f"rtl/{p.name}" for p in (folder / "rtl").iterdir())
+    options = [
+        "--binary",
+        "--timing",
+        "-Wno-fatal",
+        "-Mdir",
+        "obj",
+        "--top-module",
+        "selftest",
+        "-o",
+        "selftest",
+    ]
+    options += [
+        "-CFLAGS",
+        "-std=c++20 -fcoroutines -O0",
+        "-MAKEFLAGS",
+        "CFG_CXXFLAGS_PCH_I=-include",
+    ]
+    tools.command(["verilator", *options, *sources, "tb/selftest.sv"], folder)
+    said = tools.command([str(folder / "obj" / "selftest")], folder).decode()
+    assert "PASS" in said
+    assert "FAIL" not in said
+    weights = folder / "mem" / "hidden_weights0.hex"
+    weights.write_text(weights.read_text().replace("0", "f"))
+    assert "FAIL" in tools.command([str(folder / "obj" / "selftest")], folder).decode()
+
+
 # ---------------------------------------------------------------- memories
 
 

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from spikec.backends.fpga.build import header
 from spikec.backends.fpga.cosim import BENCH, bench_text, design_header
 from spikec.backends.fpga.expected import counters
 from spikec.backends.fpga.plan import Plan
 from spikec.backends.fpga.runner import stimulus
+from spikec.backends.fpga.selftest import selftest
 from spikec.backends.fpga.top import Stream
 from spikec.compiler.artifact import json_text
 from spikec.compiler.ir import Trace
@@ -21,7 +23,7 @@ MOST_NUMBERS = 1 << 18
 
 
 def golden(plan: Plan) -> dict[str, str]:
-    """Return the files of tb/: the test bench in C++, a stimulus, and what must come out."""
+    """Return the files of tb/: test benches, a stimulus, and what must come out."""
     graph = plan.program.graph
     channels = sum(i.size for i in graph.inputs)
     steps = max(1, min(STEPS, MOST_NUMBERS // channels)) + plan.warm_up
@@ -43,6 +45,7 @@ def golden(plan: Plan) -> dict[str, str]:
         f"tb/{BENCH}": bench_text(),
         "tb/verilator/design.h": design_header(plan, "verilator"),
         "tb/cxxrtl/design.h": design_header(plan, "cxxrtl"),
+        "tb/selftest.sv": selftest(plan, header(plan), len(words), len(expected)),
         "tb/stimulus.hex": _hex(words, Stream(plan.inputs).bits),
         "tb/expected.hex": _hex(expected, Stream(plan.outputs).bits),
         "tb/counters.json": json_text({"steps": steps, "counters": named}),
