@@ -5,8 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from spikec.backends.fpga.engine import COUNTERS, engine_module
-from spikec.backends.fpga.plan import Channel, Plan
-from spikec.backends.fpga.top import Stream, digest, select_bits, top_module
+from spikec.backends.fpga.plan import Channel, Plan, Stream
+from spikec.backends.fpga.top import digest, select_bits, top_module
 from spikec.compiler.artifact import json_text
 from spikec.compiler.errors import SpikecError
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from spikec.backends.fpga import tools
 from spikec.backends.fpga.engine import COUNTERS
-from spikec.backends.fpga.plan import Plan
-from spikec.backends.fpga.top import Stream, digest, trace_words
+from spikec.backends.fpga.plan import Plan, Stream
+from spikec.backends.fpga.top import digest, trace_words
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Array
 

@@ -129,8 +129,9 @@ def _sums(engine: Engine) -> list[str]:
         f"        added_group <= {groups};",
         f"        used <= {not_zero};",
     ]
-    for port, t in engine.ports.items():
-        here = [(k, c) for k, c in weighted if c.port == port]
+    for name, t in engine.ports.items():
+        here = [(k, c) for k, c in weighted if c.port == name]
+        port = engine.wire(name)
         w = t.width
         if len(here) == 1:
             text = f"ch{here[0][0]}_part"
@@ -149,7 +150,8 @@ def _sums(engine: Engine) -> list[str]:
         *clocked,
         "    end",
     ]
-    for port, t in engine.ports.items():
+    for name, t in engine.ports.items():
+        port = engine.wire(name)
         lines += [
             f"    spikec_accumulator #(.LANES(LANES), .WIDTH({t.width}), "
             f".GROUPS({engine.groups}), .GB(GB)) sums_{port} (",
@@ -202,7 +204,7 @@ def _update(engine: Engine) -> list[str]:
     for port, t in engine.ports.items():
         bias = int(engine.biases.get(port, np.zeros(1, np.int64))[0])
         text = at.get(f"b_{port}", repeated(bias, t.width))
-        lines.append(f"    assign bias_{port} = {text};")
+        lines.append(f"    assign bias_{engine.wire(port)} = {text};")
     for p in engine.role("param"):
         lines.append(f"    logic [LANES*{p.width}-1:0] {p.name};")
         lines.append(f"    assign {p.name} = {at[p.name]};")
@@ -210,12 +212,12 @@ def _update(engine: Engine) -> list[str]:
         start = at.get(f"{p.name}_init", repeated(int(engine.initial(p.source)[0]), bits))
         lines += [
             f"    logic [LANES*{bits}-1:0] {p.name};",
-            f"    logic [LANES*{bits}-1:0] {p.name}_after;",
+            f"    logic [LANES*{bits}-1:0] {p.name}__after;",
             f"    spikec_memory #(.WIDTH(LANES*{bits}), .DEPTH({engine.groups}), .AB(GB)) "
-            f"{p.name}_memory (",
+            f"{p.name}__memory (",
             "        .clk, .write((now_valid & now_first) | late_valid),",
             "        .write_address(late_valid ? late_group : now_group),",
-            f"        .write_data(late_valid ? {p.name}_after : {start}),",
+            f"        .write_data(late_valid ? {p.name}__after : {start}),",
             f"        .read_address(group), .read_data({p.name})",
             "    );",
         ]
@@ -274,7 +276,7 @@ def _input(engine: Engine, name: str, role: str, source: str, width: int) -> str
     if role == "input":
         if source not in engine.ports:
             return literal(0, width)
-        return f"sum_{source}[lane*{width} +: {width}]"
+        return f"sum_{name}[lane*{width} +: {width}]"
     bits = width
     if role == "state":
         port = next(p for p in engine.role("state") if p.name == name)
@@ -300,7 +302,7 @@ def _outputs(engine: Engine) -> tuple[list[str], list[str]]:
             if bits != p.width:
                 body.append("        /* verilator lint_on UNUSEDSIGNAL */")
             after.append(
-                f"        assign {state.name}_after[lane*{bits} +: {bits}] = "
+                f"        assign {state.name}__after[lane*{bits} +: {bits}] = "
                 f"one_{p.name}{'' if bits == p.width else f'[{bits - 1}:0]'};"
             )
             continue
@@ -362,7 +364,7 @@ def _waiting(engine: Engine, graded: int) -> str:
 
 
 def _shown(engine: Engine) -> list[str]:
-    states = [f"{p.name}_after" for p, _ in engine.states]
+    states = [f"{p.name}__after" for p, _ in engine.states]
     return ["sent", *states, *(p.name for p in engine.role("hit"))]
 
 

@@ -7,10 +7,9 @@ import numpy as np
 from spikec.backends.fpga.build import header
 from spikec.backends.fpga.cosim import BENCH, bench_text, design_header
 from spikec.backends.fpga.expected import counters
-from spikec.backends.fpga.plan import Plan
+from spikec.backends.fpga.plan import Plan, Stream
 from spikec.backends.fpga.runner import stimulus
 from spikec.backends.fpga.selftest import selftest
-from spikec.backends.fpga.top import Stream
 from spikec.compiler.artifact import json_text
 from spikec.compiler.ir import Trace
 from spikec.compiler.signals import quiet, random_inputs

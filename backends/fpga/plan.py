@@ -25,6 +25,7 @@ PER_STAGE = 2  # adders between two registers of a lane
 SHALLOW = 4  # words of a queue that needs no depth
 # Of one memory: more than any device has.
 MOST_BITS = 1 << 30
+WORD, MOST_WORD = 32, 64  # bits of the words of a stream
 LONGEST_NAME = 60
 
 
@@ -60,6 +61,32 @@ class Source:
     def word_bits(self) -> int:
         """Bits of {eos, id, value}."""
         return 1 + self.id_bits + self.value_bits
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """The form of the words of a stream.
+
+    Attributes:
+        sources: Whose ids follow one another.
+    """
+
+    sources: tuple[Source, ...]
+
+    @property
+    def id_bits(self) -> int:
+        """Bits of an id."""
+        return address_bits(sum(s.size for s in self.sources))
+
+    @property
+    def value_bits(self) -> int:
+        """Bits of a value; 0 where all send spikes."""
+        return max(s.value_bits for s in self.sources)
+
+    @property
+    def bits(self) -> int:
+        """Bits of a word, in whole bytes a power of two times 32."""
+        return max(WORD, 1 << (self.id_bits + self.value_bits).bit_length())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +173,10 @@ class Engine:
         """Return the ports of a lane with one of some roles."""
         return tuple(p for p in (*self.lane.inputs, *self.lane.outputs) if p.role in roles)
 
+    def wire(self, port: str) -> str:
+        """Return the identifier of a port of the neuron, which is unlike those of its others."""
+        return next(p.name for p in self.role("input") if p.source == port)
+
     @property
     def states(self) -> tuple[tuple[Port, int], ...]:
         """Every state with the bits that are stored: no sign where it is never negative."""
@@ -231,7 +262,7 @@ def stored_bits(port: Port) -> int:
 
 
 def supports(program: Program) -> tuple[Finding, ...]:
-    """Return everything that does not fit: SPK1850 to SPK1852."""
+    """Return everything that does not fit: SPK1850 to SPK1852, SPK1864."""
     if program.stage != "integer":
         text = f"the program is {program.stage}, engines compute in integers; run quantize"
         return (Finding("SPK1850", program.graph.name, text),)
@@ -245,6 +276,10 @@ def supports(program: Program) -> tuple[Finding, ...]:
 
 def _misfits(made: Plan) -> list[Finding]:
     found: list[Finding] = []
+    for what, stream in (("inputs", Stream(made.inputs)), ("outputs", Stream(made.outputs))):
+        if stream.bits > MOST_WORD:
+            text = f"an event of the {what} takes {stream.id_bits} + {stream.value_bits} bits"
+            found.append(Finding("SPK1864", made.program.graph.name, f"{text} of {MOST_WORD - 1}"))
     for engine in made.engines:
         for name, words in engine.memories().items():
             if words.depth * words.width > MOST_BITS:
@@ -273,7 +308,7 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
     if not isinstance(most_lanes, int) or most_lanes < 1:
         raise SpikecError("SPK1853", "lanes", f"{most_lanes} is not 1 or more", "Give a number")
     graph, typed = program.graph, lanes(program.graph)
-    signals, names = source_types(graph, typed), Names(RESERVED)
+    signals, names = source_types(graph, typed), Names()
     sources: dict[str, Source] = {}
     start = 0
     for node in graph.inputs:
@@ -318,20 +353,14 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
                 ports,
             )
         )
+    modules = [f"engine_{e.label}" for e in engines] + [e.lane.name for e in engines]
     return Plan(
         program,
-        names.take("", f"{graph.name[:LONGEST_NAME]}_top"),
+        Names(tuple(modules)).take("", f"{graph.name[:LONGEST_NAME]}_top"),
         tuple(sources[i.name] for i in graph.inputs),
         tuple(engines),
         tuple(sources[name] for name in tapped),
     )
-
-
-# Instances and signals of the top module.
-RESERVED = (
-    *("clk", "rst", "host", "step", "merge", "merged", "registers", "aclk", "aresetn", "restart"),
-    *("clear", "idle", "bad_id", "select", "counter", "trace", "s_axi", "s_axis", "m_axis"),
-)
 
 
 def chosen_lanes(size: int, most: int) -> int:

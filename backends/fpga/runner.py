@@ -11,8 +11,7 @@ import numpy as np
 from spikec.backends.fpga import cosim
 from spikec.backends.fpga.cosim import Result
 from spikec.backends.fpga.expected import counters
-from spikec.backends.fpga.plan import Engine, Plan
-from spikec.backends.fpga.top import Stream
+from spikec.backends.fpga.plan import Engine, Plan, Stream
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Trace
 from spikec.compiler.tracing import Recorder

@@ -1,8 +1,7 @@
 """A test bench in SystemVerilog that checks itself, for any simulator: tb/selftest.sv."""
 
 from spikec.backends.fpga.names import comment
-from spikec.backends.fpga.plan import Plan
-from spikec.backends.fpga.top import Stream
+from spikec.backends.fpga.plan import Plan, Stream
 
 # Clock cycles for each word of the stimulus, beyond which the design hangs.
 CYCLES = 100_000

@@ -1,46 +1,18 @@
 """The SystemVerilog of the top module: streams of the host, engines, and queues to the outputs.
 
 A word of a stream is {eos, zeros, id, value}: eos is the highest bit and ends a time step; ids
-count through all inputs, or all outputs, in their order.
+count through all inputs, or all outputs, in their order. Two underscores part a name of the network
+from what is added to it: in a mangled name there are none.
 """
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from spikec.backends.fpga.engine import COUNTER_BITS, SELECT_BITS
 from spikec.backends.fpga.memory import address_bits
 from spikec.backends.fpga.names import comment
-from spikec.backends.fpga.plan import Engine, Plan, Source
+from spikec.backends.fpga.plan import WORD, Engine, Plan, Source, Stream
 from spikec.compiler.text import print_program
-
-WORD = 32  # of trace and streams
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """The form of the words of a stream.
-
-    Attributes:
-        sources: Whose ids follow one another.
-    """
-
-    sources: tuple[Source, ...]
-
-    @property
-    def id_bits(self) -> int:
-        """Bits of an id."""
-        return address_bits(sum(s.size for s in self.sources))
-
-    @property
-    def value_bits(self) -> int:
-        """Bits of a value; 0 where all send spikes."""
-        return max(s.value_bits for s in self.sources)
-
-    @property
-    def bits(self) -> int:
-        """Bits of a word, in whole bytes a power of two times 32."""
-        return max(WORD, 1 << (self.id_bits + self.value_bits).bit_length())
 
 
 def trace_words(engine: Engine) -> int:
@@ -173,19 +145,20 @@ def _host(plan: Plan) -> list[str]:
     for s in plan.inputs:
         wide = s.word_bits
         lines += [
-            f"    logic {s.label}_valid;",
-            f"    logic {s.label}_ready;",
-            f"    logic {s.label}_mine;",
-            f"    logic [{wide - 1}:0] {s.label}_data;",
-            f"    assign {s.label}_mine = {_mine(s, plan, ib)};",
-            f"    assign {s.label}_valid = host_valid & host_ready & (host_eos | {s.label}_mine);",
-            f"    assign {s.label}_data = host_eos ? {wide}'(1) << {wide - 1} :",
+            f"    logic {s.label}__valid;",
+            f"    logic {s.label}__ready;",
+            f"    logic {s.label}__mine;",
+            f"    logic [{wide - 1}:0] {s.label}__data;",
+            f"    assign {s.label}__mine = {_mine(s, plan, ib)};",
+            f"    assign {s.label}__valid = host_valid & host_ready &",
+            f"        (host_eos | {s.label}__mine);",
+            f"    assign {s.label}__data = host_eos ? {wide}'(1) << {wide - 1} :",
             f"        {{1'b0, {s.id_bits}'(host_id - {ib}'d{s.start}){_value(s)}}};",
         ]
-        readies.append(f"{s.label}_ready")
+        readies.append(f"{s.label}__ready")
     if _waiting_for_steps(plan):
         lines.append("    assign step_valid = host_valid & host_ready & host_eos;")
-    mine = " | ".join(f"{s.label}_mine" for s in plan.inputs)
+    mine = " | ".join(f"{s.label}__mine" for s in plan.inputs)
     lines += [
         f"    assign host_ready = {' & '.join(readies)};",
         "    always_ff @(posedge clk) begin",
@@ -214,7 +187,7 @@ def _mine(source: Source, plan: Plan, bits: int) -> str:
 def _waiting_for_steps(plan: Plan) -> list[str]:
     """Return the channels, as engine label and number, that take step tokens of the host."""
     return [
-        f"{e.label}_ch{k}" for e in plan.engines for k, c in enumerate(e.channels) if not c.source
+        f"{e.label}__ch{k}" for e in plan.engines for k, c in enumerate(e.channels) if not c.source
     ]
 
 
@@ -226,31 +199,31 @@ def _engine(plan: Plan, engine: Engine) -> list[str]:
     lines = ["", f"    {comment(f'population {engine.population.name}')}"]
     pins = [".clk", ".rst"]
     for k, channel in enumerate(engine.channels):
-        name = f"{label}_ch{k}"
+        name = f"{label}__ch{k}"
         lines += [f"    logic {name}_valid;", f"    logic {name}_ready;"]
         lines.append(f"    logic [{channel.word_bits - 1}:0] {name}_data;")
         pins += [f".ch{k}_{x}({name}_{x})" for x in ("valid", "ready", "data")]
     lines += [
-        f"    logic {label}_valid;",
-        f"    logic {label}_ready;",
-        f"    logic [{engine.source.word_bits - 1}:0] {label}_data;",
-        f"    logic {label}_idle;",
-        f"    logic [{COUNTER_BITS - 1}:0] {label}_counter;",
+        f"    logic {label}__valid;",
+        f"    logic {label}__ready;",
+        f"    logic [{engine.source.word_bits - 1}:0] {label}__data;",
+        f"    logic {label}__idle;",
+        f"    logic [{COUNTER_BITS - 1}:0] {label}__counter;",
         "`ifdef SPIKEC_TRACE",
-        f"    logic [{bits - 1}:0] {label}_trace;",
+        f"    logic [{bits - 1}:0] {label}__trace;",
         f"    assign trace_data[{low} +: {trace_words(engine) * WORD}] = "
-        f"{trace_words(engine) * WORD}'({label}_trace);",
+        f"{trace_words(engine) * WORD}'({label}__trace);",
         "`endif",
     ]
-    pins += [f".out_{x}({label}_{x})" for x in ("valid", "ready", "data")]
-    pins += [f".idle({label}_idle)", ".clear"]
-    pins += [f".select(select[{SELECT_BITS - 1}:0])", f".counter({label}_counter)"]
+    pins += [f".out_{x}({label}__{x})" for x in ("valid", "ready", "data")]
+    pins += [f".idle({label}__idle)", ".clear"]
+    pins += [f".select(select[{SELECT_BITS - 1}:0])", f".counter({label}__counter)"]
     joined = ",\n        ".join(pins)
     return [
         *lines,
-        f"    engine_{label} {label}_engine (",
+        f"    engine_{label} {label}__engine (",
         "`ifdef SPIKEC_TRACE",
-        f"        .trace_valid(trace_valid[{index}]), .trace_data({label}_trace),",
+        f"        .trace_valid(trace_valid[{index}]), .trace_data({label}__trace),",
         "`endif",
         f"        {joined}",
         "    );",
@@ -260,7 +233,7 @@ def _engine(plan: Plan, engine: Engine) -> list[str]:
 def _output_wires(plan: Plan) -> list[str]:
     lines: list[str] = []
     for s in plan.outputs:
-        lines += [f"    logic {s.label}_out_valid;", f"    logic {s.label}_out_ready;"]
+        lines += [f"    logic {s.label}__out_valid;", f"    logic {s.label}__out_ready;"]
     return lines
 
 
@@ -270,25 +243,25 @@ def _forks(plan: Plan) -> list[str]:
     senders = [*plan.inputs, *(e.source for e in plan.engines)]
     for s in senders:
         receivers = [
-            f"{e.label}_ch{k}"
+            f"{e.label}__ch{k}"
             for e in plan.engines
             for k, c in enumerate(e.channels)
             if c.source is not None and c.source.name == s.name
         ]
         if s in plan.outputs:
-            receivers.append(f"{s.label}_out")
+            receivers.append(f"{s.label}__out")
         ready = " & ".join(f"{r}_ready" for r in receivers) or "1'b1"
-        lines.append(f"    assign {s.label}_ready = {ready};")
+        lines.append(f"    assign {s.label}__ready = {ready};")
         if not receivers:
             lines += [
-                f"    logic {s.label}_unused;",
-                f"    assign {s.label}_unused = &{{1'b0, {s.label}_valid, {s.label}_data}};",
+                f"    logic {s.label}__unused;",
+                f"    assign {s.label}__unused = &{{1'b0, {s.label}__valid, {s.label}__data}};",
             ]
         for r in receivers:
-            valid = f"{s.label}_valid" + ("" if len(receivers) == 1 else f" & {s.label}_ready")
+            valid = f"{s.label}__valid" + ("" if len(receivers) == 1 else f" & {s.label}__ready")
             lines.append(f"    assign {r}_valid = {valid};")
-            if not r.endswith("_out"):
-                lines.append(f"    assign {r}_data = {s.label}_data;")
+            if not r.endswith("__out"):
+                lines.append(f"    assign {r}_data = {s.label}__data;")
     steps = _waiting_for_steps(plan)
     if steps:
         lines.append(f"    assign step_ready = {' & '.join(f'{r}_ready' for r in steps)};")
@@ -312,19 +285,20 @@ def _outputs(plan: Plan) -> list[str]:
     ]
     for k, s in enumerate(plan.outputs):
         top = s.word_bits - 1
-        value = f", {vb}'($signed({s.label}_event[{s.value_bits - 1}:0]))" if vb else ""
+        value = f", {vb}'($signed({s.label}__event[{s.value_bits - 1}:0]))" if vb else ""
         if vb and not s.value_bits:
             value = f", {vb}'d1"
         lines += [
-            f"    logic [{top}:0] {s.label}_event;",
-            f"    spikec_fifo #(.WIDTH({s.word_bits})) {s.label}_queue (",
-            f"        .clk, .rst, .in_valid({s.label}_out_valid), .in_ready({s.label}_out_ready),",
-            f"        .in_data({s.label}_data), .out_valid(merge_valid[{k}]),",
-            f"        .out_ready(merge_ready[{k}]), .out_data({s.label}_event),",
+            f"    logic [{top}:0] {s.label}__event;",
+            f"    spikec_fifo #(.WIDTH({s.word_bits})) {s.label}__queue (",
+            f"        .clk, .rst, .in_valid({s.label}__out_valid),",
+            f"        .in_ready({s.label}__out_ready),",
+            f"        .in_data({s.label}__data), .out_valid(merge_valid[{k}]),",
+            f"        .out_ready(merge_ready[{k}]), .out_data({s.label}__event),",
             f"        .empty(merge_empty[{k}])",
             "    );",
-            f"    assign merge_data[{k * width} +: {width}] = {{{s.label}_event[{top}],",
-            f"        {ib}'({s.label}_event[{s.value_bits} +: {s.id_bits}]) + {ib}'d{s.start}"
+            f"    assign merge_data[{k * width} +: {width}] = {{{s.label}__event[{top}],",
+            f"        {ib}'({s.label}__event[{s.value_bits} +: {s.id_bits}]) + {ib}'d{s.start}"
             f"{value}}};",
         ]
     zeros = outward.bits - width
@@ -343,7 +317,7 @@ def _outputs(plan: Plan) -> list[str]:
 
 def _ends(plan: Plan) -> list[str]:
     """Return the lines of what the host can ask for."""
-    idle = " & ".join(f"{e.label}_idle" for e in plan.engines)
+    idle = " & ".join(f"{e.label}__idle" for e in plan.engines)
     lines = [
         "",
         "    assign idle = ~rst & host_empty & (&merge_empty) & ~m_axis_tvalid",
@@ -353,5 +327,5 @@ def _ends(plan: Plan) -> list[str]:
     ]
     wide = select_bits(plan) - SELECT_BITS
     for k, engine in enumerate(plan.engines):
-        lines.append(f"            {wide}'d{k}: counter = {engine.label}_counter;")
+        lines.append(f"            {wide}'d{k}: counter = {engine.label}__counter;")
     return [*lines, "            default: counter = '0;", "        endcase", "    end"]
