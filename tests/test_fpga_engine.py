@@ -256,6 +256,7 @@ def emitted(folder: Path) -> list[tuple[str, dict[str, str]]]:
         (late(storm(5, 1), {"b": 2}), 2),
         (every_kind(1), 3),
         (quantized(images(), random_spikes(images(), 1, 8, 0)), 4),
+        (quantized(images(), random_spikes(images(), 1, 8, 0)), 1),
         (every_kind(2), 1),
         (quantized(small.counting(), small.data()), 16),
     ]

@@ -83,19 +83,16 @@ def _row(engine: Engine, k: int, channel: Channel) -> list[str]:
         empty = f"ch{k}_empty"
     else:
         pointers = channel.rows.pointers
-        start = pointers.fields[0][1]
         lines += [
-            f"    logic [{start - 1}:0] ch{k}_pointer;",
-            f"    spikec_pointers #(.SOURCES({pointers.depth}), .IB({ids}), .AB({start}),",
+            f"    spikec_pointers #(.SOURCES({pointers.depth}), .IB({ids}), .AB({ab}),",
             f'        .CB({cb}), .VB({vb}), .INIT("mem/{engine.label}_pointers{k}.hex")',
             f"    ) ch{k}_pointers (",
             f"        .clk, .rst, .in_valid(ch{k}_given), .in_ready(ch{k}_take),",
             f"        .in_eos(ch{k}_event[{top}]), .in_id(ch{k}_event[{value} +: {ids}]),",
             f"        .in_value({shown}), .row_valid(ch{k}_row_valid),",
             f"        .row_ready(ch{k}_row_ready), .row_eos(ch{k}_row_eos),",
-            f"        .row_start(ch{k}_pointer), .row_words(ch{k}_words), .row_value(ch{k}_value)",
+            f"        .row_start(ch{k}_start), .row_words(ch{k}_words), .row_value(ch{k}_value)",
             "    );",
-            f"    assign ch{k}_start = {ab}'(ch{k}_pointer);",
         ]
         empty = f"(ch{k}_empty & ~ch{k}_row_valid)"
     return [
@@ -209,7 +206,7 @@ def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
     else:
         carried.append((f"ch{k}_group", f"{gb}'(ch{k}_index)", gb))
     if vb:
-        lines.append(f"    logic signed [{vb - 1}:0] ch{k}_factor;")
+        lines.append(f"    logic [{vb - 1}:0] ch{k}_factor;")
         carried.append((f"ch{k}_factor", f"ch{k}_carried", vb))
     if carried:
         total = sum(bits for _, _, bits in carried)
@@ -225,7 +222,7 @@ def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
     if vb:
         wide = wb + vb
         body.append(f"        logic signed [{wide - 1}:0] term;")
-        body.append(f"        assign term = {wide}'(weight) * {wide}'(ch{k}_factor);")
+        body.append(f"        assign term = {wide}'(weight) * {wide}'($signed(ch{k}_factor));")
         term = "term"
     shift = f" <<< {channel.shift}" if channel.shift else ""
     body.append(f"        assign ch{k}_part[lane*{width} +: {width}] = {width}'({term}){shift};")

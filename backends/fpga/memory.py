@@ -130,7 +130,7 @@ def rows(matrix: Any, layout: Layout) -> Rows:
     place, at = np.unique(source * groups + target // lanes, return_inverse=True)
     used = np.bincount(source, minlength=sources)
     listed = max(place.size, 1)  # a memory holds a word at least
-    start_bits, count_bits = address_bits(listed + 1), groups.bit_length()
+    start_bits, count_bits = address_bits(listed), groups.bit_length()
     group_bits = address_bits(groups)
     sparse = listed * (lanes * bits + group_bits) + sources * (start_bits + count_bits)
     if sparse >= sources * groups * lanes * bits:
@@ -142,7 +142,8 @@ def rows(matrix: Any, layout: Layout) -> Rows:
     group: Array = np.zeros((listed, 1), np.int64)
     group[: place.size, 0] = place % groups
     walked = np.bincount(place // groups, minlength=sources)
-    starts = np.concatenate([[0], np.cumsum(walked)[:-1]])
+    # A source without words points at some word too, so that no address is outside.
+    starts = np.minimum(np.concatenate([[0], np.cumsum(walked)[:-1]]), listed - 1)
     pointers = Words(((starts[:, None], start_bits), (walked[:, None], count_bits)))
     return Rows(Words(((packed, bits), (group, group_bits))), bits, pointers, walked, used)
 
