@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from sizes import evidence, examples, size
 from spikec.backends.fpga import cosim, tools
 from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.memory import Layout, Rows, Words, rows
-from spikec.backends.fpga.plan import chosen_lanes, plan
+from spikec.backends.fpga.plan import chosen_lanes, plan, supports
 from spikec.backends.fpga.window import quotient, window_rows
 from spikec.compiler.artifact import open_folder
 from spikec.compiler.cli import run
@@ -203,10 +205,12 @@ def test_values_and_counts(simulator: str) -> None:
     )
     graph = spikec.Graph("graded", nodes, projections, 1e-3)
     data = {"in": np.random.default_rng(0).normal(size=(2, 20, 6))}
-    runner = assert_exact(quantized(graph, data), data, simulator, 3, 1)
-    assert runner.last is not None
-    sent = runner.last.trace
-    assert len(sent) == 2
+    assert_exact(quantized(graph, data), data, simulator, 3, 1)
+    if FULL:  # words of 64 bits
+        pipeline = "discretize,quantize{state_bits=44}"
+        wide = spikec.compile(graph, pipeline=pipeline, calibration=data)
+        assert plan(wide).outputs[1].value_bits > 32
+        assert_exact(wide, data, simulator, 2, 1)
 
 
 # ---------------------------------------------------------------- the test can fail
@@ -330,6 +334,13 @@ def test_the_same_program_gives_the_same_bytes(tmp_path: Path) -> None:
         content = (tmp_path / "a" / name).read_bytes()
         assert content == (tmp_path / "b" / name).read_bytes()
         assert str(tmp_path).encode() not in content
+    script = "import small, spikec, sys; d = small.data(); "
+    script += "p = spikec.compile(small.spiking(), 'zcu102', d); spikec.emit(p, sys.argv[1])"
+    environment = {**os.environ, "PYTHONPATH": small.PATH, "PYTHONHASHSEED": "7", "LC_ALL": "C"}
+    command = [sys.executable, "-O", "-c", script, str(tmp_path / "c")]
+    subprocess.run(command, env=environment, check=True, cwd=tmp_path)
+    for name in first.files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "c" / name).read_bytes()
     assert {"rtl/small_top.sv", "mem/hidden_weights0.hex", "tb/expected.hex"} <= set(first.files)
 
 
@@ -402,6 +413,10 @@ def test_lanes() -> None:
     assert [e.lanes for e in plan(program).engines] == [4, 2]
     narrow = quantized(small.spiking(), small.data(), ",engines{lanes=3}")
     assert [e.lanes for e in plan(narrow).engines] == [2, 2]
+    for said in (None, {}, {"lanes": "many"}, {"lanes": -1}):
+        damaged = replace(narrow, reports={"engines": said})
+        codes = [f.code for f in supports(damaged)]
+        assert codes == ([] if said is None else ["SPK1853"])
     with pytest.raises(SpikecError) as caught:
         quantized(small.spiking(), small.data(), ",engines{lanes=0}")
     assert caught.value.code == "SPK1863"

@@ -304,7 +304,8 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
         SpikecError: SPK1853 on a number of lanes; errors of ``legalize``.
     """
     if most_lanes is None:
-        most_lanes = program.reports.get("engines", {}).get("lanes", DEFAULT_LANES)
+        said = program.reports.get("engines")
+        most_lanes = said.get("lanes") if isinstance(said, dict) else DEFAULT_LANES
     if not isinstance(most_lanes, int) or most_lanes < 1:
         raise SpikecError("SPK1853", "lanes", f"{most_lanes} is not 1 or more", "Give a number")
     graph, typed = program.graph, lanes(program.graph)
