@@ -4,7 +4,7 @@ Busy cycles are exact whatever the order and the pauses of events: a word of wei
 the end of a step ``step_cycles``. The other cycles of an engine are stalls.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -36,6 +36,24 @@ def step_cycles(engine: Engine) -> int:
     until the last group is stored.
     """
     return DRAIN + engine.groups + engine.lane.latency + 1
+
+
+def free_cycles(engine: Engine, events: Sequence[Array], steps: int) -> int:
+    """Return the cycles of an engine that waits for nobody.
+
+    To the busy cycles of a step come two, to take its first and to see its last event, and one for
+    every event that has no words. Waiting for events, or until its own are sent, comes on top.
+
+    Args:
+        engine: The engine.
+        events: By channel, how many events of each source neuron arrive.
+        steps: Steps with an update.
+    """
+    total = steps * (step_cycles(engine) + 2)
+    for channel, arrived in zip(engine.channels, events, strict=True):
+        if channel.rows is not None:
+            total += int(arrived @ np.maximum(channel.rows.walked, 1))
+    return total
 
 
 def _engine(engine: Engine, events: Mapping[str, Array], hits: Array) -> dict[str, int]:

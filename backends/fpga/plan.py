@@ -6,6 +6,7 @@ and works through its neurons in groups of so many. Widths follow from the types
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -304,8 +305,8 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
         SpikecError: SPK1853 on a number of lanes; errors of ``legalize``.
     """
     if most_lanes is None:
-        said = program.reports.get("engines")
-        most_lanes = said.get("lanes") if isinstance(said, dict) else DEFAULT_LANES
+        said: Any = program.reports.get("engines", {"lanes": DEFAULT_LANES})
+        most_lanes = said.get("lanes") if hasattr(said, "get") else None
     if not isinstance(most_lanes, int) or most_lanes < 1:
         raise SpikecError("SPK1853", "lanes", f"{most_lanes} is not 1 or more", "Give a number")
     graph, typed = program.graph, lanes(program.graph)
