@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -526,6 +527,7 @@ def test_compile_and_verify_on_the_command_line(
 
 
 @needs(*cosim.NEEDS["verilator"])
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_the_design_tests_itself(tmp_path: Path) -> None:
     """The bench in SystemVerilog passes on the golden vectors, and fails on another weight."""
     graph = small.network(recurrent=1)

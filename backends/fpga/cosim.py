@@ -20,7 +20,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Array
 
 SIMULATORS = ("verilator", "cxxrtl")
-NEEDS = {"verilator": ("verilator", "perl", "make", "g++"), "cxxrtl": ("pyosys", "g++")}
+NEEDS = {"verilator": ("verilator", "perl", "g++"), "cxxrtl": ("pyosys", "g++")}
 # Seconds a run may take; cycles without any event after which a design hangs.
 LIMIT = 3600.0
 PATIENCE = 1_000_000
@@ -57,7 +57,7 @@ def available() -> str:
         "SPK1854",
         "fpga",
         "neither Verilator nor Yosys is installed, or there is no C++ compiler",
-        "Install spikec[fpga], g++, make and perl",
+        "Install spikec[fpga], g++ and perl",
     )
 
 
@@ -120,10 +120,7 @@ def bench(plan: Plan, made: Mapping[str, str], simulator: str) -> Path:
             program = build(plan, sorted(n for n in parts if n.startswith("rtl/")), folder)
             done = Path(tempfile.mkdtemp(prefix=".done-", dir=place.parent))
             shutil.copy2(program, done / "bench")
-            try:
-                done.rename(place)
-            except OSError:  # another process was faster
-                shutil.rmtree(done)
+            _publish(done, place)
     return place
 
 
@@ -140,13 +137,47 @@ def _write(parts: Mapping[str, str], folder: Path) -> None:
 
 
 def _verilator(plan: Plan, sources: list[str], folder: Path) -> Path:
-    options = ["--cc", "--exe", "--build", "-O3", "-DSPIKEC_TRACE", "--prefix", "Vdesign"]
-    options += ["--top-module", plan.label, "--Mdir", "obj", "-o", "bench", "-CFLAGS", "-I.."]
-    # The package's own make file has lost the -include of its precompiled header.
-    make = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"
-    options += ["-MAKEFLAGS", make]
-    tools.command(["verilator", *options, *sources, BENCH], folder)
-    return folder / "obj" / "bench"
+    options = ["--cc", "-O3", "-DSPIKEC_TRACE", "--prefix", "Vdesign", "--Mdir", "obj"]
+    tools.command(["verilator", *options, "--top-module", plan.label, *sources], folder)
+    parts = sorted(p.relative_to(folder).as_posix() for p in (folder / "obj").glob("*.cpp"))
+    # In one piece: the headers are most of what is compiled.
+    (folder / "all.cpp").write_text("".join(f'#include "{name}"\n' for name in (*parts, BENCH)))
+    library = [str(path) for path in _verilated()]
+    options = ["-std=c++17", "-O1", "-pthread", "-Iobj", "-I.", *_includes()]
+    tools.command(["g++", *options, "all.cpp", *library, "-o", "bench"], folder)
+    return folder / "bench"
+
+
+def _includes() -> list[str]:
+    include = tools.package_folder("verilator") / "include"
+    return [f"-I{include}", f"-I{include / 'vltstd'}"]
+
+
+def _verilated() -> list[Path]:
+    """Return the objects of Verilator's own library, compiled once."""
+    include = tools.package_folder("verilator") / "include"
+    names = ("verilated", "verilated_threads")
+    digest = hashlib.sha256(str(include).encode())
+    for name in names:
+        digest.update((include / f"{name}.cpp").read_bytes())
+    place = cache() / f"library-{digest.hexdigest()[:32]}"
+    if not place.is_dir():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        done = Path(tempfile.mkdtemp(prefix=".done-", dir=place.parent))
+        for name in names:
+            source = str(include / f"{name}.cpp")
+            options = ["-std=c++17", "-O1", "-pthread", "-c", *_includes()]
+            tools.command(["g++", *options, source, "-o", f"{name}.o"], done)
+        _publish(done, place)
+    return [place / f"{name}.o" for name in names]
+
+
+def _publish(done: Path, place: Path) -> None:
+    """Move a finished folder to its place in the cache."""
+    try:
+        done.rename(place)
+    except OSError:  # another process was faster
+        shutil.rmtree(done)
 
 
 def _cxxrtl(plan: Plan, sources: list[str], folder: Path) -> Path:

@@ -21,8 +21,8 @@ _RUN = "import sys; from pyosys import libyosys as y; d = y.Design(); " + (
 
 
 def have(*packages: str) -> bool:
-    """Return whether packages of the extra, and the programs g++, make and perl, are there."""
-    programs = ("g++", "make", "perl")
+    """Return whether packages of the extra are installed; ``g++`` and ``perl`` are programs."""
+    programs = ("g++", "perl")
     return all(
         (shutil.which(p) if p in programs else importlib.util.find_spec(p)) is not None
         for p in packages
