@@ -231,7 +231,6 @@ def repeated(value: int, bits: int) -> str:
 
 def _lanes(engine: Engine) -> list[str]:
     """Return the lanes, and wires for all their outputs."""
-    out = engine.role("out")[0]
     hits = engine.role("hit")
     lines = [
         "",
@@ -247,7 +246,7 @@ def _lanes(engine: Engine) -> list[str]:
         lines.append(f"    assign present = {full};")
     lines += [
         "    /* verilator lint_off UNUSEDSIGNAL */",
-        f"    logic [LANES*{out.width}-1:0] sent;",
+        f"    logic [LANES*{engine.out_bits}-1:0] sent;",
         "    /* verilator lint_on UNUSEDSIGNAL */",
         "    logic [LANES-1:0] flags;",
         *(f"    logic [LANES-1:0] {p.name};" for p in hits),
@@ -310,7 +309,9 @@ def _outputs(engine: Engine) -> tuple[list[str], list[str]]:
         if p.role == "hit":
             after.append(f"        assign {p.name}[lane] = one_{p.name} & present[lane];")
         else:
-            after.append(f"        assign sent[lane*{p.width} +: {p.width}] = one_{p.name};")
+            wide = engine.out_bits
+            value = f"one_{p.name}" if wide == p.width else f"{wide}'(one_{p.name})"
+            after.append(f"        assign sent[lane*{wide} +: {wide}] = {value};")
             fires = f"one_{p.name}" if is_spike(engine) else f"(one_{p.name} != '0)"
             after.append(f"        assign flags[lane] = {fires} & present[lane];")
     return body, after

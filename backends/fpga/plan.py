@@ -224,10 +224,14 @@ class Engine:
         return found
 
     @property
+    def out_bits(self) -> int:
+        """Bits of what a neuron sends: of its value, or one for a spike."""
+        return max(self.source.value_bits, 1)
+
+    @property
     def trace(self) -> tuple[tuple[str, int, bool], ...]:
         """What a lane shows of every update: name, bits, and whether it is signed."""
-        out = self.role("out")[0]
-        shown = [("out", out.width, isinstance(out.dtype, Exact))]
+        shown = [("out", self.out_bits, self.source.value is not None)]
         shown += [(p.source, bits, bits == p.width) for p, bits in self.states]
         return (*shown, *((p.name, 1, False) for p in self.role("hit")))
 
