@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -362,6 +363,27 @@ def test_slang_has_no_warning(tmp_path: Path) -> None:
             if engine.getSeverity(d.code, d.location) != slang.DiagnosticSeverity.Ignored
         ]
         assert not found, (top, found)
+
+
+@needs("verilator", "perl", "pyosys")
+@given(graph=graphs(Style(on_grid=False, value_sources=True)), lanes=st.integers(1, 32))
+@settings(examples(2, 60), phases=[Phase.generate])
+def test_text_of_generated_networks(graph: spikec.Graph, lanes: int) -> None:
+    """Without a warning of Verilator or a problem of Yosys."""
+    pipeline = "discretize,quantize{weight_bits=6,state_bits=20}"
+    data = spikes_for(graph, 2, 12, 1)
+    planned = plan(spikec.compile(graph, pipeline=pipeline, calibration=data), lanes)
+    made = texts(planned)
+    sources = sorted(name for name in made if name.startswith("rtl/"))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in made.items():
+            (Path(folder) / name).parent.mkdir(exist_ok=True)
+            (Path(folder) / name).write_text(text)
+        command = ["verilator", "--lint-only", "-Wall", "--top-module", planned.label, *sources]
+        tools.command(command, Path(folder))
+        script = [f"read_verilog -defer -sv {name}" for name in sources]
+        script += [f"hierarchy -check -top {planned.label}", "proc", "check -assert"]
+        tools.yosys(script, Path(folder))
 
 
 def test_the_same_program_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -216,14 +216,18 @@ def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
             f"        .out({{{', '.join(n for n, _, _ in carried)}}})",
             "    );",
         ]
+    # A sum may be narrower than a term that never takes its full width.
     term = "weight"
-    body = [f"        logic signed [{wb - 1}:0] weight;"]
+    body = ["        /* verilator lint_off UNUSEDSIGNAL */"]
+    body.append(f"        logic signed [{wb - 1}:0] weight;")
+    if vb:
+        term, wide = "term", wb + vb
+        body.append(f"        logic signed [{wide - 1}:0] term;")
+    body.append("        /* verilator lint_on UNUSEDSIGNAL */")
     body.append(f"        assign weight = ch{k}_word[lane*{wb} +: {wb}];")
     if vb:
-        wide = wb + vb
-        body.append(f"        logic signed [{wide - 1}:0] term;")
-        body.append(f"        assign term = {wide}'(weight) * {wide}'($signed(ch{k}_factor));")
-        term = "term"
+        product_text = f"{wide}'(weight) * {wide}'($signed(ch{k}_factor))"
+        body.append(f"        assign term = {product_text};")
     shift = f" <<< {channel.shift}" if channel.shift else ""
     body.append(f"        assign ch{k}_part[lane*{width} +: {width}] = {width}'({term}){shift};")
     body.append(f"        assign ch{k}_used[lane] = weight != '0;")
