@@ -1,7 +1,8 @@
 // Runs an emitted design on given events, in Verilator or in CXXRTL (with -DSPIKEC_CXXRTL).
 //
 // bench STIMULUS RESULT SEED: for every sample the events are sent, and all that comes out is
-// written. A seed other than 0 holds back both streams at random, as a slow host would.
+// written. A seed other than 0 holds back both streams at random, as a slow host would; in Verilator
+// all registers then begin at random too.
 //
 // STIMULUS, numbers of 64 bits: samples; then per sample: steps, words, the words.
 // RESULT, numbers of 32 bits, records {kind, length, data}: see the enum.
@@ -16,7 +17,9 @@
 #include "design.h"  // generated: the model, and the sizes of its ports
 
 #ifdef SPIKEC_CXXRTL
-static Model top;
+static Model *model;
+#define top (*model)
+static void make(uint64_t) { model = new Model; }
 template <size_t N> static uint32_t part(const cxxrtl::value<N> &v, size_t k) { return v.data[k]; }
 template <size_t N> static uint32_t part(const cxxrtl::wire<N> &v, size_t k) { return v.curr.data[k]; }
 template <size_t N> static void put(cxxrtl::value<N> &v, uint64_t x) {
@@ -27,7 +30,14 @@ static void settle() { top.step(); }
 #else
 #include "verilated.h"
 double sc_time_stamp() { return 0; }
-static Model top;
+static Model *model;
+#define top (*model)
+// With a seed all registers and memories begin at random, as the hardware may without a reset.
+static void make(uint64_t seed) {
+    Verilated::randReset(seed ? 2 : 0);
+    Verilated::randSeed(int(seed));
+    model = new Model;
+}
 static uint32_t part(const CData &v, size_t) { return v; }
 static uint32_t part(const SData &v, size_t) { return v; }
 static uint32_t part(const IData &v, size_t) { return v; }
@@ -185,7 +195,9 @@ int main(int argc, char **argv) {
     FILE *stimulus = fopen(argv[1], "rb");
     result = fopen(argv[2], "wb");
     if (!stimulus || !result) return 4;
-    random_state = strtoull(argv[3], nullptr, 10) * 0x9E3779B97F4A7C15ull;
+    const uint64_t seed = strtoull(argv[3], nullptr, 10);
+    random_state = seed * 0x9E3779B97F4A7C15ull;
+    make(seed);
     const uint64_t samples = read(stimulus);
     for (uint64_t k = 0; k < samples; k++) {
         start(k == 0);
