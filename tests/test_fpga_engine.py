@@ -341,6 +341,23 @@ def test_yosys_finds_no_problem(tmp_path: Path) -> None:
         tools.yosys(script, tmp_path / str(k))
 
 
+@needs("pyosys")
+@pytest.mark.skipif(not FULL, reason="takes half a minute; at full sizes only")
+def test_digits_in_cells_of_the_device(tmp_path: Path) -> None:
+    """Yosys maps the design to UltraScale+: weights in block RAM, no multiplier for spikes."""
+    made = plan(spikec.compile(spikec.load("digits"), "zcu102"))
+    for name, text in texts(made).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    script = [f"read_verilog -defer -sv rtl/{p.name}" for p in sorted((tmp_path / "rtl").iterdir())]
+    script.append(f"synth_xilinx -family xcup -noiopad -flatten -top {made.label}")
+    tools.yosys([*script, "tee -q -o cells.json stat -json"], tmp_path)
+    cells = json.loads((tmp_path / "cells.json").read_text())["design"]["num_cells_by_type"]
+    assert cells["RAMB36E2"] == 2
+    assert not [name for name in cells if name.startswith(("DSP", "LD"))]
+    evidence("fpga_digits_cells", cells=cells)
+
+
 @needs("pyslang")
 def test_slang_has_no_warning(tmp_path: Path) -> None:
     """Errors and all default and extra warnings but one.
