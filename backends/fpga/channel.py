@@ -217,11 +217,11 @@ def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
             "    );",
         ]
     # A sum may be narrower than a term that never takes its full width.
-    term = "weight"
+    term, wide = "weight", wb + vb
     body = ["        /* verilator lint_off UNUSEDSIGNAL */"]
     body.append(f"        logic signed [{wb - 1}:0] weight;")
     if vb:
-        term, wide = "term", wb + vb
+        term = "term"
         body.append(f"        logic signed [{wide - 1}:0] term;")
     body.append("        /* verilator lint_on UNUSEDSIGNAL */")
     body.append(f"        assign weight = ch{k}_word[lane*{wb} +: {wb}];")

@@ -370,6 +370,7 @@ def _shown(engine: Engine) -> list[str]:
 
 
 def _counters(engine: Engine) -> list[str]:
+    """Return the lines that count; the order is that of ``COUNTERS``."""
     hits = engine.role("hit")
     most = max(engine.lanes * max(len(hits), 1), len(engine.channels))
     sb = most.bit_length()
@@ -377,33 +378,12 @@ def _counters(engine: Engine) -> list[str]:
     per_group = f"{sb}'d{engine.lanes}"
     if missing:
         per_group = f"({last_group(engine)} ? {sb}'d{engine.lanes - missing} : {per_group})"
-    sums = [("taken", len(engine.channels), "events"), ("used", engine.lanes, "weights")]
-    if hits:
-        acted = f"{{{', '.join(p.name for p in hits)}}}"
-        sums.append((acted, engine.lanes * len(hits), "acted"))
-    lines = ["", "    // Counters."]
-    body: list[str] = []
-    for text, bits, name in sums:
-        lines.append(f"    logic [{sb - 1}:0] {name};")
-        if text.startswith("{"):
-            lines += [
-                f"    logic [{bits - 1}:0] {name}_flags;",
-                f"    assign {name}_flags = {text};",
-            ]
-            text = f"{name}_flags"
-        body += [
-            f"        {name} = '0;",
-            f"        for (int unsigned k = 0; k < {bits}; k++)",
-            f"            {name} = {name} + {sb}'({text}[k]);",
-        ]
     flags = {
         "sent_one": f"out_valid & out_ready & ~out_data[{engine.source.word_bits - 1}]",
         "busy": "(granted != '0) | updating",
         "starved": "integrating & (waiting == '0) & ~(&done)",
         "held_up": "out_valid & ~out_ready",
     }
-    for name, text in flags.items():
-        lines += [f"    logic {name};", f"    assign {name} = {text};"]
     none = f"{sb}'d0"
     steps: Mapping[str, str] = {
         "events_in": "events",
@@ -419,13 +399,14 @@ def _counters(engine: Engine) -> list[str]:
         "cycles_stall_out": f"{sb}'(held_up)",
     }
     assert tuple(steps) == COUNTERS
-    packed = ",\n        ".join(f"{text}" for text in reversed(list(steps.values())))
+    packed = ",\n        ".join(reversed(list(steps.values())))
+    lines = ["", "    // Counters."]
+    for name, text in flags.items():
+        lines += [f"    logic {name};", f"    assign {name} = {text};"]
     return [
         *lines,
+        *_totals(engine, sb),
         f"    logic [{len(COUNTERS) * sb - 1}:0] grown;",
-        "    always_comb begin",
-        *body,
-        "    end",
         "    assign grown = {",
         f"        {packed}",
         "    };",
@@ -434,3 +415,26 @@ def _counters(engine: Engine) -> list[str]:
         "        .clk, .clear, .step(grown), .select, .value(counter)",
         "    );",
     ]
+
+
+def _totals(engine: Engine, bits: int) -> list[str]:
+    """Return the lines that count the flags of a cycle: events, weights other than zero, casts."""
+    hits = engine.role("hit")
+    sums = [("events", "taken", len(engine.channels)), ("weights", "used", engine.lanes)]
+    lines: list[str] = []
+    if hits:
+        sums.append(("acted", "acted_flags", engine.lanes * len(hits)))
+        lines += [
+            f"    logic [{engine.lanes * len(hits) - 1}:0] acted_flags;",
+            f"    assign acted_flags = {{{', '.join(p.name for p in hits)}}};",
+        ]
+    for name, flags, count in sums:
+        lines += [
+            f"    logic [{bits - 1}:0] {name};",
+            "    always_comb begin",
+            f"        {name} = '0;",
+            f"        for (int unsigned k = 0; k < {count}; k++)",
+            f"            {name} = {name} + {bits}'({flags}[k]);",
+            "    end",
+        ]
+    return lines
