@@ -75,7 +75,7 @@ class Explanation:
         names = [n for n in WORDS if n in held.used]
         shares, binding = held.shares(), held.binding()
         fullest = np.argsort(-np.max(np.stack(list(shares.values())), axis=0), kind="stable")
-        shown = sorted(fullest[:SHOWN].tolist())
+        shown: list[int] = sorted(int(k) for k in fullest[:SHOWN])
         rows: list[tuple[str, ...]] = []
         for k in shown:
             figures = (f"{held.used[n][k]:,}/{held.limits[n][k]:,}" for n in names)

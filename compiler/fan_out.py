@@ -73,7 +73,7 @@ def fan_out(projection: Projection) -> FanOut:
     if isinstance(synapse, Dense):
         effective = np.count_nonzero(synapse.weight.data, axis=0)
         return _everything(synapse, effective)
-    source, target, nonzero = _entries(synapse)
+    source, target, nonzero = entries(synapse)
     effective = np.bincount(source[nonzero], minlength=synapse.in_size)
     if projection.storage == "dense":
         return _everything(synapse, effective)
@@ -96,7 +96,7 @@ def _everything(synapse: Synapse, effective: Array) -> FanOut:
     return FanOut(total, effective, synapse.out_size, None)
 
 
-def _entries(synapse: Synapse) -> tuple[Array, Array, Array]:
+def entries(synapse: Synapse) -> tuple[Array, Array, Array]:
     """Return source, target and whether the weight is not zero, for every synapse of a kind."""
     match synapse:
         case Sparse():

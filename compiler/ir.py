@@ -421,8 +421,9 @@ class Mapping:
             cuts = np.flatnonzero(np.diff(seats)) + 1
             starts, stops = [0, *cuts.tolist()], [*cuts.tolist(), seats.size]
             for start, stop in zip(starts, stops, strict=True):
-                if stop > start and seats[start] >= 0:
-                    held[seats[start]].append(Slice(name, start, stop))
+                core = int(seats[start]) if stop > start else -1
+                if core >= 0:
+                    held[core].append(Slice(name, start, stop))
         rows = zip(self.places.tolist(), held, strict=True)
         return tuple(Core(x, y, k, tuple(slices), chip) for (chip, x, y, k), slices in rows)
 

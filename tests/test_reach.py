@@ -5,7 +5,7 @@ import pytest
 
 import spikec
 from sizes import size
-from spikec.compiler.fan_out import _entries
+from spikec.compiler.fan_out import entries
 from spikec.compiler.mapping.reach import reach
 from spikec.compiler.synapses import Synapse
 from spikec.compiler.types import Array, FixedPoint, Tensor
@@ -53,7 +53,7 @@ def slow(projection: spikec.Projection, seats: Array, cores: int) -> Array:
     elif isinstance(synapse, spikec.AllButSelf):
         pairs = [(s, t) for s in range(synapse.size) for t in range(synapse.size) if s != t]
     else:
-        source, target, _ = _entries(synapse.plain())
+        source, target, _ = entries(synapse.plain())
         pairs = list(zip(source.tolist(), target.tolist(), strict=True))
     for start, end in pairs:
         if seats[end] >= 0:
