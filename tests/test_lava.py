@@ -454,6 +454,6 @@ def test_emitting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         spikec.emit(program, tmp_path / name)
     files = {p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()}
-    assert len(files) == 11
+    assert len(files) == 12
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
