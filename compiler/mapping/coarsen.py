@@ -6,12 +6,13 @@
 import numpy as np
 
 from spikec.compiler.compiled import compiled
-from spikec.compiler.mapping.fill import BUDGET, bits_alone, uniform
+from spikec.compiler.mapping.fill import BUDGET, bits_alone, by_connectivity, uniform
 from spikec.compiler.mapping.level import Level, contracted
 from spikec.compiler.types import Array
 
 PART = 8  # a cluster takes at most this part of a core's neurons
 LARGE, LARGE_PART = 30_000, 32  # likewise from so many neurons on, where coarse moves cost too much
+GROWN, SAMPLE = 10_000_000, 256  # pins from which first clusters are grown; looked at per neuron
 SILENT = 1e-6  # spikes per step that a silent source counts as
 SHRINK = 0.8  # coarsening ends where a level keeps more of its vertices
 
@@ -21,6 +22,9 @@ def coarsened(level: Level, seed: int) -> tuple[list[Level], list[Array]]:
     levels: list[Level] = [level]
     clusters: list[Array] = []
     part = LARGE_PART if level.vertices >= LARGE else PART
+    if level.pin.size > GROWN:
+        clusters.append(_grown(level))
+        levels.append(contracted(level, clusters[0], int(clusters[0].max()) + 1))
     while True:
         cluster = _clusters(levels[-1], part, seed + len(levels))
         count = int(cluster.max()) + 1
@@ -28,6 +32,15 @@ def coarsened(level: Level, seed: int) -> tuple[list[Level], list[Array]]:
             return levels, clusters
         clusters.append(cluster)
         levels.append(contracted(levels[-1], cluster, count))
+
+
+def _grown(level: Level) -> Array:
+    """Return clusters that grow like cores, from a sample of synapses: cheap, and compact."""
+    cap = level.cap.copy()
+    cap[0] = max(cap[0] // LARGE_PART, 2)
+    cap[1], cap[3] = cap[1] // 2, cap[3] // 4
+    alike = level._replace(cap=cap, most=np.ones_like(level.most))
+    return by_connectivity(alike, np.zeros(level.vertices, np.int64), budget=SAMPLE)
 
 
 def _clusters(level: Level, part: int, seed: int) -> Array:

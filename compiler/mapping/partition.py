@@ -55,11 +55,11 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
 
 
 def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
+    sequential = _filled(level)
+    if method == "sequential" or (sequential is not None and not sequential.any()):
+        return [sequential]  # one core
     if method == "greedy":
         return [_filled(level, by_growth=True)]
-    sequential = _filled(level)
-    if method == "sequential":
-        return [sequential]
     if level.pin.size > LARGE and not _structured(level, sequential):
         return [sequential]
     starts = int(np.clip(STARTED / max(level.pin.size, 1), 1, STARTS)) if method == "best" else 1
