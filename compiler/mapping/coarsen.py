@@ -14,6 +14,7 @@ PART = 8  # a cluster takes at most this part of a core's neurons
 LARGE, LARGE_PART = 30_000, 32  # likewise from so many neurons on, where coarse moves cost too much
 GROWN, SAMPLE = 10_000_000, 256  # pins from which first clusters are grown; looked at per neuron
 SILENT = 1e-6  # spikes per step that a silent source counts as
+STRANGE = 0.1  # rating, over that of the best cluster that is full
 SHRINK = 0.8  # coarsening ends where a level keeps more of its vertices
 
 
@@ -67,12 +68,15 @@ def _join(
         if not alone[v]:
             continue
         found = _rate(level, v, random, cluster, rating, near)
-        best, chosen = 0.0, -1
+        best, chosen, refused = 0.0, -1, 0.0
         for i in range(found):
             c = near[i]
             value = rating[c] / size[c]
             rating[c] = 0.0
-            if c == v or value <= best or size[c] + size[v] > most[0]:
+            if c == v or value <= best:
+                continue
+            if size[c] + size[v] > most[0]:
+                refused = max(refused, value)
                 continue
             if axons[c] + axons[v] > most[1] or level.room[c] != level.room[v]:
                 continue
@@ -81,7 +85,8 @@ def _join(
             if (level.kinds[:, c] != level.kinds[:, v]).any():
                 continue
             best, chosen = value, c
-        if chosen >= 0:
+        # Rather alone than with strangers, where its own are in clusters that are full.
+        if chosen >= 0 and best > STRANGE * refused:
             cluster[v] = chosen
             size[chosen] += size[v]
             axons[chosen] += axons[v]
