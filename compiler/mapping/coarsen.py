@@ -75,12 +75,14 @@ def _join(
             rating[c] = 0.0
             if c == v or value <= best:
                 continue
-            if size[c] + size[v] > most[0]:
+            if (
+                size[c] + size[v] > most[0]
+                or axons[c] + axons[v] > most[1]
+                or bits[c] + bits[v] > most[2]
+            ):
                 refused = max(refused, value)
                 continue
-            if axons[c] + axons[v] > most[1] or level.room[c] != level.room[v]:
-                continue
-            if bits[c] + bits[v] > most[2]:
+            if level.room[c] != level.room[v]:
                 continue
             if (level.kinds[:, c] != level.kinds[:, v]).any():
                 continue

@@ -68,4 +68,4 @@ def _cost(level: Level, v: int, core: Open, at: Array, first: int, last: int) ->
         inside = home >= 0 and first <= at[home] <= last
         if core.sources[s] == 0 and not inside:
             cost += level.rate[s]
-    return cost  # type: ignore[no-any-return]
+    return cost

@@ -80,9 +80,7 @@ def in_order(level: Level, order: Array, out: Array) -> Array:
     return seat
 
 
-def by_connectivity(
-    level: Level, out: Array, cores: int = 1 << 30, budget: int = BUDGET
-) -> Array:
+def by_connectivity(level: Level, out: Array, cores: int = 1 << 30, budget: int = BUDGET) -> Array:
     """Return the core of each vertex; each core grows by what shares most axons with it.
 
     Args:

@@ -26,6 +26,7 @@ MARGINS = (1.0, 0.97, 0.9, 0.75, 0.5)  # of the out axons that an estimate may u
 SWEEPS, PINS = 30, 3_000_000  # annealed on a level of so many pins; others by the root of theirs
 COARSEST, BETWEEN, FINEST = 300, 20, 30  # sweeps at most on such levels
 SETTLE = 10  # sweeps without temperature, at most
+COLD = 4  # likewise on a level of more than LARGE pins, which is not annealed
 HOT = 0.05  # first temperature, as a part of a vertex's mean incoming rate
 SOFT = 1.0  # pins of a source at which a core costs half of its rate first, over their mean
 STARTS = 4  # at most, each hotter on its coarsest level than the one before, up to 16 times
@@ -43,7 +44,8 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
         seed: The same seed gives the same assignment.
         method: ``sequential`` fills cores in the order of the neurons, ``greedy`` by connectivity,
             ``multilevel`` refines a start by connectivity from coarse to fine; ``best`` compares
-            it with the sequential one, and begins several times where the network is small.
+            it with the sequential one, and begins several times where the network is small. Of more
+            than ``LARGE`` synapses the sequential one is taken where neurons share few sources.
 
     Raises:
         SpikecError: SPK1732 or SPK1733 when a neuron fits no core even alone, SPK1734 when its
@@ -58,12 +60,16 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
 
 
 def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
+    if level.pin.size > LARGE and method in ("best", "multilevel") and _structured(level):
+        grown = _multilevel(level, seed * STARTS, HOT)
+        if grown is not None:
+            return [grown]
     sequential = _filled(level)
     if method == "sequential" or (sequential is not None and not sequential.any()):
         return [sequential]  # one core
     if method == "greedy":
         return [_filled(level, by_growth=True)]
-    if level.pin.size > LARGE and not _structured(level, sequential):
+    if level.pin.size > LARGE:
         return [sequential]
     starts = int(np.clip(STARTED / max(level.pin.size, 1), 1, STARTS)) if method == "best" else 1
     found = [_multilevel(level, seed * STARTS + i, HOT * 4 ** (i % 3)) for i in range(starts)]
@@ -124,7 +130,9 @@ def _annealed(level: Level, seat: Array, seed: int, hot: float, most: int) -> St
     sweeps = max(int(SWEEPS * (PINS / max(level.in_source.size, 1)) ** 0.5), 6)
     if most == BETWEEN:
         sweeps = max(sweeps // 3, 4)
-    settle = 2 if most == BETWEEN or level.in_source.size > LARGE else SETTLE
+    settle = 2 if most == BETWEEN else SETTLE
+    if level.in_source.size > LARGE:  # a sweep takes minutes: descent alone
+        sweeps, settle = 0, COLD
     anneal(level, s, seed, hot, SOFT, min(sweeps, most), settle)
     merge(level, s)
     return s
@@ -135,10 +143,12 @@ def _compact(seat: Array) -> Array:
     return np.unique(seat, return_inverse=True)[1].astype(np.int32)
 
 
-def _structured(level: Level, sequential: Array | None) -> bool:
+def _structured(level: Level) -> bool:
     """Return whether neurons share sources, so that another order than theirs saves axons."""
-    seat = by_connectivity(level, np.zeros(level.vertices, np.int64), PROBE)
-    return sequential is None or _axons(level, seat) < 0.9 * _axons(level, sequential)
+    free = np.zeros(level.vertices, np.int64)
+    first = np.arange(min(level.vertices, PROBE * level.cap[0]))
+    grown, in_turn = by_connectivity(level, free, PROBE), in_order(level, first, free)
+    return _axons(level, grown) < 0.9 * _axons(level, in_turn)
 
 
 def _axons(level: Level, seat: Array) -> float:

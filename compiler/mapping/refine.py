@@ -243,7 +243,8 @@ def _beyond(level: Level, s: State, v: int, b: int, w: Scratch) -> float:
     """Return by how much core ``b`` exceeds its neurons and in axons with ``v``, as ``excess``."""
     neurons = s.use[NEURONS, b] + level.size[v] - level.cap[NEURONS]
     axons = s.use[IN, b] + level.in_start[v + 1] - level.in_start[v] - w.shared[b] - level.cap[IN]
-    return max(neurons, 0) / level.cap[NEURONS] + max(axons, 0) / level.cap[IN]
+    total = max(neurons, 0) / level.cap[NEURONS] + max(axons, 0) / level.cap[IN]
+    return total  # type: ignore[no-any-return]
 
 
 @compiled
