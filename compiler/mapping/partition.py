@@ -97,6 +97,9 @@ def _multilevel(level: Level, seed: int, hot: float, linear: bool = False) -> Ar
         seat = best_cuts(coarsest, breadth_order(_graph(coarsest)))
     else:
         seat = by_connectivity(coarsest, np.zeros(coarsest.vertices, np.int64))
+        out = reach(coarsest, seat)
+        if np.bincount(seat, out).max() > level.cap[OUT]:
+            seat = by_connectivity(coarsest, out)
     most = COARSEST
     while True:
         s = _annealed(levels.pop(), seat, seed, hot, most)

@@ -19,6 +19,7 @@ from spikec.compiler.mapping.state import IN, KINDS, NEURONS, State, enter, leav
 from spikec.compiler.types import Array
 
 CHOICES = 3  # cores a vertex tries before it stays where it is
+REPAIRS = 8  # likewise, before it goes to an empty core
 WISHES = 1 << 20
 
 
@@ -322,7 +323,7 @@ def repair(level: Level, s: State, order: Array, w: Scratch) -> None:
             continue
         _, n = look(level, s, v, w, 0.0)
         kept, went = n, False
-        while n > 0 and not went:
+        while n > 0 and not went and kept - n < REPAIRS:
             best = 0
             for i in range(1, n):
                 if w.gain[w.near[i]] > w.gain[w.near[best]]:
