@@ -63,9 +63,7 @@ def report(h: Hypergraph, seat: Array, order: Array) -> None:
         share = getattr(used, name) / getattr(LOIHI, name)
         print(f"  {name}: {share.mean():.0%} on average, {share.max():.0%} at most")
     by_order = usage(h, order, int(order.max()) + 1, LOIHI).traffic
-    print(
-        f"traffic {used.traffic:.6g} spikes per step, {used.traffic / by_order:.3f} of sequential"
-    )
+    print(f"traffic {used.traffic:.6g} spikes per step, {by_order:.6g} in order")
     fan_in = h.synapses / h.neurons
     print(
         f"mean fan-in {fan_in:.1f}: {LOIHI.in_axons} input axons hold {LOIHI.in_axons / fan_in:.0f}"
