@@ -91,7 +91,7 @@ def main() -> None:
     mesh = Mesh().holding(cores)
     places = timed("placement", lambda: place(between, mesh))
     ours, plain = (way_weight(between, p, mesh) for p in (places, sequential(cores, mesh)))
-    print(f"{mesh.chips} chips; weighted ways {ours / plain:.3f} of cores as numbered")
+    print(f"{mesh.chips} chips; weighted ways {ours:.6g}, of cores as numbered {plain:.6g}")
 
 
 if __name__ == "__main__":
