@@ -1,7 +1,7 @@
 """What others do with neurons and cores, made feasible by one common repair.
 
-pymetis 2025.2.2 and mtkahypar 1.7.post1 are taken where they are installed. Run as a program it
-prints the table of all networks.
+pymetis and mtkahypar come with the extra ``test``. Run as a program it prints the table of all
+networks.
 """
 
 import importlib
@@ -142,6 +142,31 @@ def repaired(h: Hypergraph, limits: Limits, part: Array) -> Array:
     return np.unique(s.seat, return_inverse=True)[1].astype(np.int32)
 
 
+def geometry(h: Hypergraph, where: Array, side: int, limits: Limits) -> float:
+    """Return the traffic of the fewest rectangles of a square that keep the limits.
+
+    Args:
+        h: The network.
+        where: Of each neuron, y * side + x.
+        side: Of the square.
+        limits: Of one core.
+
+    Raises:
+        ValueError: When no rectangles do.
+    """
+    y, x = np.divmod(where, side)
+    fewest = int(np.sqrt(h.neurons / limits.neurons))
+    for cuts in range(2 * fewest, 2 * side + 1):
+        rows, columns = (cuts + 1) // 2, cuts // 2
+        if rows * columns * limits.neurons < h.neurons:
+            continue
+        tile = y * rows // side * columns + x * columns // side
+        used = usage(h, tile, rows * columns, limits)
+        if not exceeded(used, limits):
+            return used.traffic
+    raise ValueError("no rectangles keep the limits")
+
+
 def _parts(network: Network, limits: Limits, *slack: float) -> Iterator[int]:
     """Yield how many parts to ask for: at least what sequential filling shows to be needed."""
     level = finest(network.graph, limits)
@@ -176,12 +201,12 @@ def _initialized(package: Any) -> Any:
 NETWORKS: dict[str, tuple[Callable[[], Network], Callable[[], Network]]] = {
     "MLP 784-128-10": (networks.mlp, networks.mlp),
     "LeNet-5": (networks.lenet, networks.lenet),
-    "microcircuit": (lambda: networks.microcircuit(0.01), lambda: networks.microcircuit(0.1)),
-    "Brunel": (lambda: networks.brunel(600), networks.brunel),
+    "microcircuit": (lambda: networks.microcircuit(0.02), lambda: networks.microcircuit(0.1)),
+    "Brunel": (lambda: networks.brunel(1200), networks.brunel),
     "small world": (lambda: networks.small_world(2000), lambda: networks.small_world(20_000)),
     "synfire chain": (lambda: networks.synfire(30), lambda: networks.synfire(100)),
     "layered": (lambda: networks.layered(6, 400), lambda: networks.layered(10, 1000)),
-    "liquid": (lambda: networks.liquid(200), lambda: networks.liquid(2000)),
+    "liquid": (lambda: networks.liquid(1500), lambda: networks.liquid(2000)),
     "place recognition": (lambda: networks.places(1), lambda: networks.places(108)),
     "2-D Gaussian": (lambda: networks.gaussian(50), lambda: networks.gaussian(141)),
 }

@@ -129,21 +129,10 @@ def test_a_shuffled_plane_is_found_again() -> None:
     ours = usage(h, seat, int(seat.max()) + 1, LOIHI)
     assert not exceeded(ours, LOIHI)
     order = traffic(finest(h, LOIHI), partition(h, LOIHI, 0, "sequential"))
-    true = geometry(h, place, side)
+    true = baselines.geometry(h, place, side, LOIHI)
     evidence("partition shuffled plane", spikec=ours.traffic, sequential=order, geometry=true)
     assert ours.traffic <= 0.15 * order
     assert ours.traffic <= 1.05 * true
-
-
-def geometry(h: Hypergraph, place: Array, side: int) -> float:
-    """Return the traffic of the fewest rectangles of the plane that keep the limits."""
-    for rows, columns in sorted(itertools.product(range(1, 40), repeat=2), key=np.prod):
-        if abs(rows - columns) <= 1 and rows * columns * LOIHI.neurons >= h.neurons:
-            tile = place // side * rows // side * columns + place % side * columns // side
-            used = usage(h, tile, rows * columns, LOIHI)
-            if not exceeded(used, LOIHI):
-                return used.traffic
-    raise AssertionError("no rectangles")
 
 
 def optimum(h: Hypergraph, limits: Limits, cores: int) -> float:

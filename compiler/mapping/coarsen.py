@@ -6,13 +6,15 @@
 import numpy as np
 
 from spikec.compiler.compiled import compiled
-from spikec.compiler.mapping.fill import BUDGET, bits_alone, uniform
+from spikec.compiler.mapping.fill import BUDGET, bits_alone, by_connectivity, uniform
 from spikec.compiler.mapping.level import Level, contracted
 from spikec.compiler.types import Array
 
 PART = 8  # a cluster takes at most this part of a core's neurons
 LARGE, LARGE_PART = 30_000, 32  # likewise from so many neurons on, where coarse moves cost too much
+GROWN, SAMPLE = 10_000_000, 256  # pins from which first clusters are grown; looked at per neuron
 SILENT = 1e-6  # spikes per step that a silent source counts as
+STRANGE = 0.1  # rating, over that of the best cluster that is full
 SHRINK = 0.8  # coarsening ends where a level keeps more of its vertices
 
 
@@ -21,6 +23,9 @@ def coarsened(level: Level, seed: int) -> tuple[list[Level], list[Array]]:
     levels: list[Level] = [level]
     clusters: list[Array] = []
     part = LARGE_PART if level.vertices >= LARGE else PART
+    if level.pin.size > GROWN:
+        clusters.append(_grown(level))
+        levels.append(contracted(level, clusters[0], int(clusters[0].max()) + 1))
     while True:
         cluster = _clusters(levels[-1], part, seed + len(levels))
         count = int(cluster.max()) + 1
@@ -28,6 +33,15 @@ def coarsened(level: Level, seed: int) -> tuple[list[Level], list[Array]]:
             return levels, clusters
         clusters.append(cluster)
         levels.append(contracted(levels[-1], cluster, count))
+
+
+def _grown(level: Level) -> Array:
+    """Return clusters that grow like cores, from a sample of synapses: cheap, and compact."""
+    cap = level.cap.copy()
+    cap[0] = max(cap[0] // LARGE_PART, 2)
+    cap[1], cap[3] = cap[1] // 2, cap[3] // 4
+    alike = level._replace(cap=cap, most=np.ones_like(level.most))
+    return by_connectivity(alike, np.zeros(level.vertices, np.int64), budget=SAMPLE)
 
 
 def _clusters(level: Level, part: int, seed: int) -> Array:
@@ -54,21 +68,27 @@ def _join(
         if not alone[v]:
             continue
         found = _rate(level, v, random, cluster, rating, near)
-        best, chosen = 0.0, -1
+        best, chosen, refused = 0.0, -1, 0.0
         for i in range(found):
             c = near[i]
             value = rating[c] / size[c]
             rating[c] = 0.0
-            if c == v or value <= best or size[c] + size[v] > most[0]:
+            if c == v or value <= best:
                 continue
-            if axons[c] + axons[v] > most[1] or level.room[c] != level.room[v]:
+            if (
+                size[c] + size[v] > most[0]
+                or axons[c] + axons[v] > most[1]
+                or bits[c] + bits[v] > most[2]
+            ):
+                refused = max(refused, value)
                 continue
-            if bits[c] + bits[v] > most[2]:
+            if level.room[c] != level.room[v]:
                 continue
             if (level.kinds[:, c] != level.kinds[:, v]).any():
                 continue
             best, chosen = value, c
-        if chosen >= 0:
+        # Rather alone than with strangers, where its own are in clusters that are full.
+        if chosen >= 0 and best > STRANGE * refused:
             cluster[v] = chosen
             size[chosen] += size[v]
             axons[chosen] += axons[v]

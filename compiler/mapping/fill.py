@@ -80,16 +80,17 @@ def in_order(level: Level, order: Array, out: Array) -> Array:
     return seat
 
 
-def by_connectivity(level: Level, out: Array, cores: int = 1 << 30) -> Array:
+def by_connectivity(level: Level, out: Array, cores: int = 1 << 30, budget: int = BUDGET) -> Array:
     """Return the core of each vertex; each core grows by what shares most axons with it.
 
     Args:
         level: The network.
         out: Estimate of the out axons of each vertex, int64.
         cores: Only so many are filled; what is left over has core -1.
+        budget: Pins that one vertex looks at.
     """
     seat = np.full(level.vertices, -1, np.int32)
-    _grow(level, out, cores, opened(level), seat)
+    _grow(level, out, cores, budget, opened(level), seat)
     return seat
 
 
@@ -200,7 +201,7 @@ def _in_order(level: Level, order: Array, out: Array, core: Open, seat: Array) -
 
 
 @compiled
-def _grow(level: Level, out: Array, cores: int, core: Open, seat: Array) -> None:
+def _grow(level: Level, out: Array, cores: int, budget: int, core: Open, seat: Array) -> None:
     g = Growth(
         np.zeros(seat.size, np.float64),
         np.zeros(seat.size, np.float64),
@@ -215,7 +216,7 @@ def _grow(level: Level, out: Array, cores: int, core: Open, seat: Array) -> None
         seat[v] = c
         if g.place[v] >= 0:
             n = _remove(g.heap, g.place, g.score, n, v)
-        n = _spread(level, v, seat, g, n)
+        n = _spread(level, v, seat, g, n, budget)
         v, tries = -1, 0
         while n > 0 and tries < TRIES and v < 0:
             u = g.heap[0]
@@ -262,14 +263,14 @@ def _forget(g: Growth, n: int) -> int:
 
 
 @compiled
-def _spread(level: Level, v: int, seat: Array, g: Growth, n: int) -> int:
+def _spread(level: Level, v: int, seat: Array, g: Growth, n: int, budget: int) -> int:
     """Let vertex ``v`` pull all that it shares a source with; return the size of the heap."""
     total = 0
     first, last = level.in_start[v], level.in_start[v + 1]
     for i in range(first, last):
         s = level.in_source[i]
         total += level.pin_start[s + 1] - level.pin_start[s]
-    keep = BUDGET / total if total > BUDGET else 1.0
+    keep = budget / total if total > budget else 1.0
     for i in range(first, last + level.own_start[v + 1] - level.own_start[v]):
         if keep < 1.0 and uniform(g.random) > keep:
             continue

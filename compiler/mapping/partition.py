@@ -3,30 +3,34 @@
 # An element of an array is a number in compiled code; the type checker sees an array.
 # pyright: reportArgumentType=false, reportReturnType=false
 
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
 from spikec.compiler.compiled import compiled
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.mapping.coarsen import coarsened
+from spikec.compiler.mapping.cuts import best_cuts
 from spikec.compiler.mapping.fill import bits_alone, by_connectivity, in_order
 from spikec.compiler.mapping.hypergraph import Hypergraph, Limits
 from spikec.compiler.mapping.level import Level, finest
 from spikec.compiler.mapping.merge import merge
+from spikec.compiler.mapping.orders import breadth_order
 from spikec.compiler.mapping.refine import anneal
 from spikec.compiler.mapping.state import OUT, State, state
 from spikec.compiler.types import Array
+from spikec.compiler.untyped import sparse as sp
 
 Method = Literal["best", "sequential", "greedy", "multilevel"]
 MARGINS = (1.0, 0.97, 0.9, 0.75, 0.5)  # of the out axons that an estimate may use
 SWEEPS, PINS = 30, 3_000_000  # annealed on a level of so many pins; others by the root of theirs
-COARSEST, BETWEEN, FINEST = 600, 20, 60  # sweeps at most on such levels
+COARSEST, BETWEEN, FINEST = 300, 20, 30  # sweeps at most on such levels
 SETTLE = 10  # sweeps without temperature, at most
+COLD = 4  # likewise on a level of more than LARGE pins, which is not annealed
 HOT = 0.05  # first temperature, as a part of a vertex's mean incoming rate
 SOFT = 1.0  # pins of a source at which a core costs half of its rate first, over their mean
-STARTS = 8  # at most, each hotter on its coarsest level than the one before, up to 16 times
-STARTED = 2_000_000  # pins of all starts together
+STARTS = 4  # at most, each hotter on its coarsest level than the one before, up to 16 times
+STARTED = 1_000_000  # pins of all starts together
 PROBE = 16  # cores that are filled to see whether a large network has structure
 LARGE = 10_000_000  # pins of a large network
 
@@ -40,7 +44,8 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
         seed: The same seed gives the same assignment.
         method: ``sequential`` fills cores in the order of the neurons, ``greedy`` by connectivity,
             ``multilevel`` refines a start by connectivity from coarse to fine; ``best`` compares
-            it with the sequential one, and begins several times where the network is small.
+            it with the sequential one, and begins several times where the network is small. Of more
+            than ``LARGE`` synapses the sequential one is taken where neurons share few sources.
 
     Raises:
         SpikecError: SPK1732 or SPK1733 when a neuron fits no core even alone, SPK1734 when its
@@ -55,25 +60,46 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
 
 
 def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
+    if level.pin.size > LARGE and method in ("best", "multilevel") and _structured(level):
+        grown = _multilevel(level, seed * STARTS, HOT)
+        if grown is not None:
+            return [grown]
+    sequential = _filled(level)
+    if method == "sequential" or (sequential is not None and not sequential.any()):
+        return [sequential]  # one core
     if method == "greedy":
         return [_filled(level, by_growth=True)]
-    sequential = _filled(level)
-    if method == "sequential":
-        return [sequential]
-    if level.pin.size > LARGE and not _structured(level, sequential):
+    if level.pin.size > LARGE:
         return [sequential]
     starts = int(np.clip(STARTED / max(level.pin.size, 1), 1, STARTS)) if method == "best" else 1
     found = [_multilevel(level, seed * STARTS + i, HOT * 4 ** (i % 3)) for i in range(starts)]
-    if starts > 1 and sequential is not None:
-        s = _annealed(level, sequential, seed, HOT, FINEST)
-        found.append(None if s.excess.any() else s.seat)
+    if starts > 1:
+        found.append(_multilevel(level, seed, HOT, linear=True))
+        if sequential is not None:
+            s = _annealed(level, sequential, seed, HOT, FINEST)
+            found.append(None if s.excess.any() else s.seat)
     return [*found, sequential]
 
 
-def _multilevel(level: Level, seed: int, hot: float) -> Array | None:
-    """Return cores grown on a coarse level and refined from there to the finest; None if none."""
+def _multilevel(level: Level, seed: int, hot: float, linear: bool = False) -> Array | None:
+    """Return cores begun on a coarse level and refined from there to the finest; None if none.
+
+    Args:
+        level: The network.
+        seed: Of clusters and draws.
+        hot: First temperature on the coarsest level, see ``anneal``.
+        linear: Begin with cores cut from an order from one end of the network to the other,
+            which suits chains, rather than grown.
+    """
     levels, clusters = coarsened(level, seed)
-    seat = by_connectivity(levels[-1], np.zeros(levels[-1].vertices, np.int64))
+    coarsest = levels[-1]
+    if linear:
+        seat = best_cuts(coarsest, breadth_order(_graph(coarsest)))
+    else:
+        seat = by_connectivity(coarsest, np.zeros(coarsest.vertices, np.int64))
+        out = reach(coarsest, seat)
+        if np.bincount(seat, out).max() > level.cap[OUT]:
+            seat = by_connectivity(coarsest, out)
     most = COARSEST
     while True:
         s = _annealed(levels.pop(), seat, seed, hot, most)
@@ -81,6 +107,15 @@ def _multilevel(level: Level, seed: int, hot: float) -> Array | None:
             return None if s.excess.any() else s.seat
         seat = _compact(s.seat)[clusters.pop()]
         hot, most = HOT, BETWEEN if len(levels) > 1 else FINEST
+
+
+def _graph(level: Level) -> Any:
+    """Return which vertices reach which, symmetric csr (vertices, vertices)."""
+    source = np.repeat(level.home, np.diff(level.pin_start))
+    target = level.pin[source >= 0]
+    held = (np.ones(target.size), (source[source >= 0], target))
+    one = sp.csr_array(held, shape=(level.vertices, level.vertices))
+    return one + one.T
 
 
 def _annealed(level: Level, seat: Array, seed: int, hot: float, most: int) -> State:
@@ -98,7 +133,10 @@ def _annealed(level: Level, seat: Array, seed: int, hot: float, most: int) -> St
     sweeps = max(int(SWEEPS * (PINS / max(level.in_source.size, 1)) ** 0.5), 6)
     if most == BETWEEN:
         sweeps = max(sweeps // 3, 4)
-    anneal(level, s, seed, hot, SOFT, min(sweeps, most), 2 if most == BETWEEN else SETTLE)
+    settle = 2 if most == BETWEEN else SETTLE
+    if level.in_source.size > LARGE:  # a sweep takes minutes: descent alone
+        sweeps, settle = 0, COLD
+    anneal(level, s, seed, hot, SOFT, min(sweeps, most), settle)
     merge(level, s)
     return s
 
@@ -108,10 +146,12 @@ def _compact(seat: Array) -> Array:
     return np.unique(seat, return_inverse=True)[1].astype(np.int32)
 
 
-def _structured(level: Level, sequential: Array | None) -> bool:
+def _structured(level: Level) -> bool:
     """Return whether neurons share sources, so that another order than theirs saves axons."""
-    seat = by_connectivity(level, np.zeros(level.vertices, np.int64), PROBE)
-    return sequential is None or _axons(level, seat) < 0.9 * _axons(level, sequential)
+    free = np.zeros(level.vertices, np.int64)
+    first = np.arange(min(level.vertices, PROBE * level.cap[0]))
+    grown, in_turn = by_connectivity(level, free, PROBE), in_order(level, first, free)
+    return _axons(level, grown) < 0.9 * _axons(level, in_turn)
 
 
 def _axons(level: Level, seat: Array) -> float:

@@ -15,10 +15,11 @@ import numpy as np
 from spikec.compiler.compiled import compiled
 from spikec.compiler.mapping.fill import uniform
 from spikec.compiler.mapping.level import Level
-from spikec.compiler.mapping.state import KINDS, NEURONS, State, enter, leave, neurons_excess
+from spikec.compiler.mapping.state import IN, KINDS, NEURONS, State, enter, leave, neurons_excess
 from spikec.compiler.types import Array
 
 CHOICES = 3  # cores a vertex tries before it stays where it is
+REPAIRS = 8  # likewise, before it goes to an empty core
 WISHES = 1 << 20
 
 
@@ -239,6 +240,15 @@ def move(level: Level, s: State, v: int, b: int, allowed: float) -> bool:
 
 
 @compiled
+def _beyond(level: Level, s: State, v: int, b: int, w: Scratch) -> float:
+    """Return by how much core ``b`` exceeds its neurons and in axons with ``v``, as ``excess``."""
+    neurons = s.use[NEURONS, b] + level.size[v] - level.cap[NEURONS]
+    axons = s.use[IN, b] + level.in_start[v + 1] - level.in_start[v] - w.shared[b] - level.cap[IN]
+    total = max(neurons, 0) / level.cap[NEURONS] + max(axons, 0) / level.cap[IN]
+    return total  # type: ignore[no-any-return]
+
+
+@compiled
 def _swap(
     level: Level, s: State, v: int, b: int, change: float, heat: Heat, allowed: float, w: Scratch
 ) -> bool:
@@ -275,7 +285,8 @@ def sweep(level: Level, s: State, order: Array, heat: Heat, w: Scratch) -> int:
     for v in order:
         cost, n = look(level, s, v, w, heat.soft)
         kept, went, wanted, change = n, False, -1, 0.0
-        allowed = excess(level, s)
+        before = excess(level, s)
+        allowed = before
         if heat.price > 0.0:  # a draw of Metropolis: how much worse it may become
             allowed -= np.log(uniform(w.random)) * heat.temperature / heat.price
         for _ in range(CHOICES):
@@ -283,7 +294,10 @@ def sweep(level: Level, s: State, order: Array, heat: Heat, w: Scratch) -> int:
             if i < 0:
                 break
             b = w.near[i]
-            if move(level, s, v, b, allowed):
+            # What is refused without a try would be refused after it: nothing else can shrink.
+            if (before > 0.0 or _beyond(level, s, v, b, w) <= allowed) and move(
+                level, s, v, b, allowed
+            ):
                 went = True
                 break
             if wanted < 0:
@@ -309,7 +323,7 @@ def repair(level: Level, s: State, order: Array, w: Scratch) -> None:
             continue
         _, n = look(level, s, v, w, 0.0)
         kept, went = n, False
-        while n > 0 and not went:
+        while n > 0 and not went and kept - n < REPAIRS:
             best = 0
             for i in range(1, n):
                 if w.gain[w.near[i]] > w.gain[w.near[best]]:
