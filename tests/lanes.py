@@ -1,16 +1,14 @@
 """Lanes of every neuron kind that has an integer form, and vectors for them."""
 
-import importlib
 import itertools
-import pkgutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-import spikec.compiler.neurons as package
 from spikec.compiler.equation import Lane, Neuron, lower
 from spikec.compiler.expr import Expr, topological
+from spikec.compiler.text import models
 from spikec.compiler.types import (
     ROUNDINGS,
     Array,
@@ -66,15 +64,7 @@ OPTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
 
 def kinds() -> dict[str, type[Neuron]]:
     """Return every per-step model of compiler/neurons that has an integer form, by kind."""
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-    found: dict[str, type[Neuron]] = {}
-    pending: list[type[Neuron]] = [Neuron]
-    while pending:
-        model = pending.pop()
-        pending += model.__subclasses__()
-        if isinstance(getattr(model, "kind", None), str) and "step" in dir(model):
-            found[model.kind] = model
+    found = {k: m for k, m in models().items() if issubclass(m, Neuron)}
     return {k: found[k] for k in sorted(found) if k not in NO_INTEGER_FORM}
 
 
