@@ -3,7 +3,6 @@
 A word is a row of numbers, lowest bits first; a file holds one word a line in hexadecimal.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -151,8 +150,3 @@ def rows(matrix: Any, layout: Layout) -> Rows:
 def address_bits(depth: int) -> int:
     """Return the bits of an address; one at least."""
     return max((depth - 1).bit_length(), 1)
-
-
-def total_bits(listed: Sequence[Words]) -> int:
-    """Return the bits of several memories."""
-    return sum(m.depth * m.width for m in listed)
