@@ -305,9 +305,11 @@ def _outputs(plan: Plan) -> list[str]:
     return [
         *lines,
         f"    logic [{width - 1}:0] merged;",
+        "    logic merge_free;",
         f"    spikec_merge #(.SOURCES({count}), .WIDTH({width})) merge (",
         "        .clk, .rst, .in_valid(merge_valid), .in_ready(merge_ready), .in_data(merge_data),",
-        "        .out_valid(m_axis_tvalid), .out_ready(m_axis_tready), .out_data(merged)",
+        "        .out_valid(m_axis_tvalid), .out_ready(m_axis_tready), .out_data(merged),",
+        "        .free(merge_free)",
         "    );",
         f"    assign m_axis_tlast = merged[{width - 1}];",
         f"    assign m_axis_tdata = {{merged[{width - 1}]"
@@ -320,7 +322,7 @@ def _ends(plan: Plan) -> list[str]:
     idle = " & ".join(f"{e.label}__idle" for e in plan.engines)
     lines = [
         "",
-        "    assign idle = ~rst & host_empty & (&merge_empty) & ~m_axis_tvalid",
+        "    assign idle = ~rst & host_empty & (&merge_empty) & merge_free",
         f"        & {idle};",
         "    always_comb begin",
         f"        case (select[{select_bits(plan) - 1}:{SELECT_BITS}])",

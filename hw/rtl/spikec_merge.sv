@@ -10,7 +10,8 @@ module spikec_merge #(
     input  logic [SOURCES*WIDTH-1:0] in_data,
     output logic                     out_valid,
     input  logic                     out_ready,
-    output logic [WIDTH-1:0]         out_data
+    output logic [WIDTH-1:0]         out_data,
+    output logic                     free       // no word is on its way, no step half ended
 );
     logic [SOURCES-1:0] done;       // sources that have ended the step
     logic [SOURCES-1:0] ends;
@@ -20,6 +21,7 @@ module spikec_merge #(
     logic open;
 
     assign open = ~out_valid | out_ready;
+    assign free = ~out_valid & (done == '0);
 
     always_comb begin
         word = '0;

@@ -1,0 +1,153 @@
+"""Prove what carries events: no loss, no second copy, no reordering across a step, no standstill.
+
+``hw/formal/<module>.sv`` holds properties of a module of ``hw/rtl``. They are written into the
+module, Yosys gives it a meaning with the parameters it has in a design, and bitwuzla is asked two
+questions: can a property fail within a few cycles of a reset, and can it fail in any state in which
+none failed a cycle before. Two times no is a proof for every input and every length of run
+(induction). That a network of such modules does not stand still follows from the depths of its
+queues: docs/fpga_engines.md, "Events and time".
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from spikec.backends.fpga.solvers import bitwuzla
+from spikec.backends.fpga.tools import yosys
+
+FORMAL = "formal"
+# The questions: cycles after the reset, and seconds for an answer.
+CYCLES = 4
+SECONDS = 60.0
+# Properties hold from the first reset on.
+RESET = """
+    logic started = 1'b0;
+    always_ff @(posedge clk) if (rst) started <= 1'b1;
+    always_comb if (!started) assume (rst);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is known of a module as a design uses it.
+
+    Attributes:
+        module: Its name.
+        instance: Name that Yosys gives it with its parameters.
+        status: proved; refuted, within a few cycles of a reset; open, where induction alone fails;
+            unknown, without an answer in time.
+        failed: Properties that a counterexample breaks.
+    """
+
+    module: str
+    instance: str
+    status: str
+    failed: tuple[str, ...] = ()
+
+
+def properties() -> dict[str, str]:
+    """Return the properties by the name of the module."""
+    folder = files("spikec.hw").joinpath(FORMAL)
+    found = {f.name: f.read_text(encoding="utf-8") for f in folder.iterdir()}
+    return {n.removesuffix(".sv"): found[n] for n in sorted(found) if n.endswith(".sv")}
+
+
+def with_properties(name: str, text: str) -> str:
+    """Return the text of a module with its properties, if it has any."""
+    module = Path(name).stem
+    known = properties()
+    if module not in known:
+        return text
+    body, end, rest = text.rpartition("endmodule")
+    return f"{body}{RESET}{known[module]}{end}{rest}"
+
+
+def prove(made: Mapping[str, str], top: str) -> list[Kept]:
+    """Prove the properties of every module that a design uses, with the parameters it uses.
+
+    Args:
+        made: Files of a build.
+        top: Its top module.
+
+    Raises:
+        SpikecError: SPK1801 without the tools, SPK1802 when Yosys does not read the text.
+    """
+    known = properties()
+    return [
+        _ask(module, instance, text)
+        for instance, text in _meanings(made, top)
+        if (module := instance.rsplit("/", 1)[-1] if "=" not in instance else _plain(instance))
+        in known
+    ]
+
+
+def _plain(instance: str) -> str:
+    """Return the module of ``$paramod/<module>/<parameter>=...``."""
+    return instance.split("/")[1]
+
+
+def _meanings(made: Mapping[str, str], top: str) -> list[tuple[str, str]]:
+    """Return the SMT-LIB of every module, by its name with parameters."""
+    with TemporaryDirectory(prefix="spikec-") as place:
+        folder = Path(place)
+        sources: list[str] = []
+        for name, text in made.items():
+            if not name.startswith(("rtl/", "mem/")):
+                continue
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            given = with_properties(name, text) if name.endswith(".sv") else text
+            (folder / name).write_text(given, encoding="utf-8")
+            if name.endswith(".sv"):
+                sources.append(name)
+        script = [f"read_verilog -defer -formal -sv {name}" for name in sorted(sources)]
+        script += [f"hierarchy -check -top {top}", "proc -norom"]
+        script += ["async2sync", "chformal -lower", "memory_collect", "opt_clean"]
+        yosys([*script, "write_smt2 -wires all.smt2"], folder)
+        written = (folder / "all.smt2").read_text(encoding="utf-8")
+    chunks = re.split(r"^; yosys-smt2-module ", written, flags=re.MULTILINE)[1:]
+    pairs = [chunk.split("\n", 1) for chunk in chunks]
+    return sorted((name, text) for name, text in pairs)
+
+
+def _ask(module: str, instance: str, text: str) -> Kept:
+    """Ask whether a property can fail soon after a reset, then whether it can fail first anywhere."""
+    names = re.findall(r"^; yosys-smt2-assert (\d+) (\S+)", text, re.MULTILINE)
+    states = CYCLES + 1
+    path = _path(instance, states, initial=True)
+    claim = " ".join(f"(|{instance}_a| s{k})" for k in range(states))
+    soon = _solve(text, [*path, f"(assert (not (and {claim})))"])
+    if soon != "unsat":
+        failed = tuple(title for k, title in names if _fails(text, instance, path, k, states))
+        return Kept(module, instance, "refuted" if soon == "sat" else "unknown", failed)
+    path = [*_path(instance, 2, initial=False), f"(assert (|{instance}_a| s0))"]
+    later = _solve(text, [*path, f"(assert (not (|{instance}_a| s1)))"])
+    if later == "unsat":
+        return Kept(module, instance, "proved")
+    failed = tuple(
+        title
+        for k, title in names
+        if _solve(text, [*path, f"(assert (not (|{instance}_a {k}| s1)))"]) != "unsat"
+    )
+    return Kept(module, instance, "open" if later == "sat" else "unknown", failed)
+
+
+def _fails(text: str, instance: str, path: list[str], number: str, states: int) -> bool:
+    claim = " ".join(f"(|{instance}_a {number}| s{k})" for k in range(states))
+    return _solve(text, [*path, f"(assert (not (and {claim})))"]) != "unsat"
+
+
+def _path(instance: str, states: int, initial: bool) -> list[str]:
+    """Return states that follow one another, within what is assumed."""
+    lines = [f"(declare-const s{k} |{instance}_s|)" for k in range(states)]
+    lines += [f"(assert (|{instance}_i| s0))"] if initial else []
+    for k in range(states):
+        lines += [f"(assert (|{instance}_{kind}| s{k}))" for kind in ("u", "h")]
+    lines += [f"(assert (|{instance}_t| s{k} s{k + 1}))" for k in range(states - 1)]
+    return lines
+
+
+def _solve(text: str, lines: list[str]) -> str:
+    return bitwuzla(f"{text}\n" + "\n".join(lines) + "\n", [], SECONDS).result
