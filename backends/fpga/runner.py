@@ -1,4 +1,4 @@
-"""A program on its RTL: events in, events, states and counters out, and all of them checked.
+"""A program on its RTL or HLS C++: events, states and counters come out, and all are checked.
 
 The trace holds what the lanes did. What left on the output stream and what the counters say must
 agree with it, else the run is an error: so a comparison of traces compares those too.
@@ -9,9 +9,10 @@ from collections.abc import Collection, Mapping
 import numpy as np
 
 from spikec.backends.fpga import cosim
-from spikec.backends.fpga.cosim import Result
 from spikec.backends.fpga.expected import counters
-from spikec.backends.fpga.plan import Engine, Plan, Stream
+from spikec.backends.fpga.plan import Plan, Stream
+from spikec.backends.fpga.records import Result
+from spikec.backends.fpga.simulators import available
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Trace
 from spikec.compiler.tracing import Recorder
@@ -19,8 +20,8 @@ from spikec.compiler.types import Array
 from spikec.compiler.wiring import lanes, source_types
 
 
-class RtlRunner:
-    """The RTL of a program in a simulator.
+class CosimRunner:
+    """The RTL of a program in a simulator, or its HLS C++.
 
     Attributes:
         last: What the last run gave, with its counters and clock cycles.
@@ -34,7 +35,8 @@ class RtlRunner:
         Args:
             plan: Of the design.
             made: Its files.
-            simulator: verilator or cxxrtl; the first that is installed if not given.
+            simulator: verilator, cxxrtl or hls; the first of the RTL that is installed if not
+                given.
             seed: Of random pauses of both streams; 0 for none.
         """
         self.plan, self.made, self.seed = plan, made, seed
@@ -56,7 +58,7 @@ class RtlRunner:
             for name, a in inputs.items()
         }
         words = [stimulus(plan, {n: a[k] for n, a in padded.items()}) for k in range(samples)]
-        simulator = self.simulator or cosim.available()
+        simulator = self.simulator or available()
         result = cosim.run(plan, self.made, simulator, words, total, self.seed)
         self.last = result
         sent, held, hits = self._fields(result, samples, total)
@@ -85,18 +87,21 @@ class RtlRunner:
         for e, engine in enumerate(self.plan.engines):
             p = engine.population
             shape = (samples, total - p.start, p.size)
-            words = np.concatenate([result.trace[k][e] for k in range(samples)])
-            wanted = samples * (total - p.start) * engine.groups
-            if len(words) != wanted:
+            traces = [result.trace[k][e] for k in range(samples)]
+            updates, wanted = [len(t["out"]) for t in traces], total - p.start
+            if updates != [wanted] * samples:
                 raise SpikecError(
                     "SPK1860",
                     p.name,
-                    f"it updated {len(words)} groups, not {wanted}",
+                    f"it updated {updates} times in the samples, not {wanted} times in each",
                     "Report this as a bug",
                 )
             fields = {
-                name: np.pad(a.reshape(shape), ((0, 0), (p.start, 0), (0, 0)))
-                for name, a in trace_fields(engine, words).items()
+                name: np.pad(
+                    np.stack([t[name] for t in traces]).reshape(shape),
+                    ((0, 0), (p.start, 0), (0, 0)),
+                )
+                for name in traces[0]
             }
             sent[p.name] = fields["out"]
             held[p.name] = {s.source: fields[s.source] for s, _ in engine.states}
@@ -140,7 +145,8 @@ class RtlRunner:
         sent: Mapping[str, Array],
         hits: Mapping[str, Array],
     ) -> None:
-        for k, wanted in enumerate(counters(self.plan, inputs, sent, hits)):
+        clocked = self.simulator != "hls"
+        for k, wanted in enumerate(counters(self.plan, inputs, sent, hits, clocked)):
             for name, value in wanted.items():
                 if result.counters[k][name] != value:
                     raise SpikecError(
@@ -165,20 +171,3 @@ def stimulus(plan: Plan, inputs: Mapping[str, Array]) -> list[int]:
                 words.append((s.start + k) << form.value_bits | value)
         words.append(eos)
     return words
-
-
-def trace_fields(engine: Engine, words: Array) -> dict[str, Array]:
-    """Return what the lanes did, (updates, neurons) by name, from words of 32 bits (groups, n)."""
-    as_bytes = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
-    bits = np.unpackbits(as_bytes, axis=1, bitorder="little")
-    found: dict[str, Array] = {}
-    low = 0
-    for name, wide, signed in engine.trace:
-        field = bits[:, low : low + wide * engine.lanes].reshape(-1, engine.lanes, wide)
-        low += wide * engine.lanes
-        numbers = field.astype(np.int64) @ (np.int64(1) << np.arange(wide, dtype=np.int64))
-        if signed:
-            numbers -= field[:, :, -1].astype(np.int64) << wide
-        updates = numbers.reshape(-1, engine.groups * engine.lanes)
-        found[name] = updates[:, engine.layout.seats]
-    return found

@@ -4,15 +4,11 @@
 // written. A seed other than 0 holds back both streams at random, as a slow host would; in Verilator
 // all registers then begin at random too.
 //
-// STIMULUS, numbers of 64 bits: samples; then per sample: steps, words, the words.
-// RESULT, numbers of 32 bits, records {kind, length, data}: see the enum.
-// Exit codes: 3, a design without progress; 4, a file that cannot be read or written; 5, registers
+// The files are those of records.h.
+// Exit codes: 3, a design without progress; 4, see records.h; 5, registers
 // that do not say what the design is.
 
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <vector>
+#include "records.h"
 
 #include "design.h"  // generated: the model, and the sizes of its ports
 
@@ -48,15 +44,6 @@ static void settle() { top.eval(); }
 #define PORT(name, mangled) top.name
 #endif
 
-enum Kind : uint32_t {
-    OUT = 1,      // words of the output stream, low half first
-    TRACE = 2,    // what an engine did: its number, then its words
-    STOP = 3,     // the end of a sample: clock cycles, low half first
-    COUNTER = 4,  // engine, counter, low half, high half
-    FLAGS = 5     // the status register
-};
-
-static FILE *result;
 static uint64_t random_state;
 
 static bool held_back() {
@@ -65,22 +52,6 @@ static bool held_back() {
     random_state ^= random_state >> 7;
     random_state ^= random_state << 17;
     return (random_state >> 20) & 1;
-}
-
-static void write(const void *data, size_t words) {
-    if (fwrite(data, 4, words, result) != words) exit(4);
-}
-
-static void record(Kind kind, const std::vector<uint32_t> &data) {
-    const uint32_t head[2] = {kind, uint32_t(data.size())};
-    write(head, 2);
-    write(data.data(), data.size());
-}
-
-static uint64_t read(FILE *file) {
-    uint64_t x;
-    if (fread(&x, 8, 1, file) != 1) exit(4);
-    return x;
 }
 
 static std::vector<uint32_t> sent, shown[ENGINES];
