@@ -296,7 +296,7 @@ def test_a_run_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     program = quantized(small.spiking(), small.data())
     planned = plan(program)
     with pytest.raises(SpikecError) as caught:
-        cosim.run(planned, {}, "verilator", [[1]], 1, 0)
+        cosim.run(planned, {}, "verilator", [cosim.Sample([1], 1)], 0)
     assert caught.value.code == "SPK1856"
 
 

@@ -15,7 +15,10 @@ class Fpga:
 
     Attributes:
         simulator: What runs programs; the first simulator of RTL that is installed if None.
+        verified_by: Backends that a build is compared with.
     """
+
+    verified_by = ("fpga", "hls")
 
     def __init__(self, simulator: str | None = None) -> None:
         """Keep the simulator."""

@@ -20,9 +20,9 @@ class Result:
     """What came out of a simulation.
 
     Attributes:
-        out: Words of the output stream, by sample.
+        out: Words of the output stream, by sample; those that are cut short are left out.
         trace: What each engine did, by sample, by engine, by name, (updates, neurons).
-        counters: By engine, by name, over all samples.
+        counters: By engine, by name, over all samples that are not cut short.
         cycles: Clock cycles of each sample; steps in HLS.
     """
 
@@ -62,7 +62,8 @@ def decode(plan: Plan, data: Array, hls: bool) -> Result:
         elif kind == STOP:
             cycles.append(int(_wide(held, np.int64)[0]))
         elif kind == COUNTER:
-            counters[int(held[0])][names[int(held[1])]] = int(_wide(held[2:], np.int64)[0])
+            of, name = counters[int(held[0])], names[int(held[1])]
+            of[name] = of.get(name, 0) + int(_wide(held[2:], np.int64)[0])
         elif held[0] != 1:
             raise SpikecError(
                 "SPK1857",

@@ -4,15 +4,19 @@ The trace holds what the lanes did. What left on the output stream and what the 
 agree with it, else the run is an error: so a comparison of traces compares those too.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from spikec.backends.fpga import cosim
+from spikec.backends.fpga.cosim import Sample, Waves
 from spikec.backends.fpga.expected import counters
 from spikec.backends.fpga.plan import Plan, Stream
 from spikec.backends.fpga.records import Result
 from spikec.backends.fpga.simulators import available
+from spikec.backends.fpga.waves import window
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Trace
 from spikec.compiler.tracing import Recorder
@@ -28,7 +32,12 @@ class CosimRunner:
     """
 
     def __init__(
-        self, plan: Plan, made: Mapping[str, str], simulator: str | None = None, seed: int = 0
+        self,
+        plan: Plan,
+        made: Mapping[str, str],
+        simulator: str | None = None,
+        seed: int = 0,
+        cuts: int = 0,
     ) -> None:
         """Keep the design; it is built when it first runs.
 
@@ -38,8 +47,10 @@ class CosimRunner:
             simulator: verilator, cxxrtl or hls; the first of the RTL that is installed if not
                 given.
             seed: Of random pauses of both streams; 0 for none.
+            cuts: Before each sample comes one that is cut short after up to so many clock cycles;
+                0 for none.
         """
-        self.plan, self.made, self.seed = plan, made, seed
+        self.plan, self.made, self.seed, self.cuts = plan, made, seed, cuts
         self.simulator = simulator
         self.last: Result | None = None
 
@@ -53,13 +64,8 @@ class CosimRunner:
         plan = self.plan
         samples, steps = next(iter(inputs.values())).shape[:2]
         total = steps + plan.warm_up
-        padded = {
-            name: np.pad(a.astype(np.int64), ((0, 0), (0, plan.warm_up), (0, 0)))
-            for name, a in inputs.items()
-        }
-        words = [stimulus(plan, {n: a[k] for n, a in padded.items()}) for k in range(samples)]
-        simulator = self.simulator or available()
-        result = cosim.run(plan, self.made, simulator, words, total, self.seed)
+        padded = self._padded(inputs)
+        result = self.simulate(inputs)
         self.last = result
         sent, held, hits = self._fields(result, samples, total)
         self._check_stream(result, sent)
@@ -76,6 +82,53 @@ class CosimRunner:
                 recorder.count({name: {"spikes": spikes, "saturations": acted}})
                 recorder.keep(p, step, now, {s: a[:, step] for s, a in held[name].items()})
         return recorder.trace()
+
+    def simulate(self, inputs: Mapping[str, Array], waves: Waves | None = None) -> Result:
+        """Run a batch and return what came out, unchecked; see ``cosim.run``."""
+        padded = self._padded(inputs)
+        samples, steps = next(iter(padded.values())).shape[:2]
+        words = [stimulus(self.plan, {n: a[k] for n, a in padded.items()}) for k in range(samples)]
+        simulator = self.simulator or available()
+        sent = self._samples(words, steps)
+        return cosim.run(self.plan, self.made, simulator, sent, self.seed, waves)
+
+    @property
+    def waves(self) -> bool:
+        """Whether it has clock cycles to show."""
+        return self.simulator != "hls"
+
+    def show(
+        self, inputs: Mapping[str, Array], path: Path, place: tuple[str, int] | None = None
+    ) -> str:
+        """Write a waveform (VCD) of the last sample, and return what it shows.
+
+        Args:
+            inputs: As of ``run``.
+            path: The file.
+            place: A population and a step in which it did something else; the beginning if not
+                given.
+        """
+        shown, about = window(self.plan, path, place)
+        self.simulate(inputs, shown)
+        return about
+
+    def _padded(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the inputs with the steps in which late populations catch up."""
+        late = ((0, 0), (0, self.plan.warm_up), (0, 0))
+        return {name: np.pad(a.astype(np.int64), late) for name, a in inputs.items()}
+
+    def _samples(self, words: Sequence[list[int]], steps: int) -> list[Sample]:
+        """Return the samples, and those between them that are cut short."""
+        whole = [Sample(w, steps) for w in words]
+        if not self.cuts:
+            return whole
+        random = np.random.default_rng(self.seed)
+        drawn = random.integers(1, self.cuts + 1, len(whole)).tolist()
+        others = random.integers(len(whole), size=len(whole)).tolist()
+        sent: list[Sample] = []
+        for sample, cut, other in zip(whole, drawn, others, strict=True):
+            sent += [replace(whole[other], cut=int(cut)), sample]
+        return sent
 
     def _fields(
         self, result: Result, samples: int, total: int

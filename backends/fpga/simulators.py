@@ -20,7 +20,7 @@ NEEDS = {
 }
 # Clock cycles without any event after which a design hangs.
 PATIENCE = 1_000_000
-BENCH, RECORDS = "bench.cpp", "records.h"
+BENCH, HEADERS = "bench.cpp", ("records.h", "waves.h")
 # The headers read a number before it has a value, in their constructors; nothing comes of it.
 HLS_WARNINGS = ("-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-uninitialized")
 
@@ -45,7 +45,7 @@ def available() -> str:
 def bench_texts() -> dict[str, str]:
     """Return the test bench in C++, which is the same for every design and both simulators."""
     folder = files("spikec.hw").joinpath("cosim")
-    return {name: folder.joinpath(name).read_text(encoding="utf-8") for name in (BENCH, RECORDS)}
+    return {name: folder.joinpath(name).read_text(encoding="utf-8") for name in (BENCH, *HEADERS)}
 
 
 def design_header(plan: Plan, simulator: str) -> str:
@@ -73,13 +73,14 @@ def _doubled(name: str) -> str:
     return name.replace("_", "__")
 
 
-def bench(plan: Plan, made: Mapping[str, str], simulator: str) -> Path:
+def bench(plan: Plan, made: Mapping[str, str], simulator: str, waves: bool = False) -> Path:
     """Return the folder that holds ``bench``, built if it is not in the cache.
 
     Args:
         plan: Of the design.
         made: Its files.
         simulator: One of ``ALL``.
+        waves: Whether it is to write waveforms; in RTL only.
 
     Raises:
         SpikecError: SPK1801 to SPK1803 with what a tool said.
@@ -89,15 +90,15 @@ def bench(plan: Plan, made: Mapping[str, str], simulator: str) -> Path:
     parts = {name: text for name, text in made.items() if name.startswith(folders)}
     if simulator in RTL:
         parts |= {"design.h": design_header(plan, simulator), **bench_texts()}
-    build: Callable[[Plan, list[str], Path], None]
+    build: Callable[[Plan, list[str], Path, bool], None]
     build = {"verilator": _verilator, "cxxrtl": _cxxrtl, "hls": _hls}[simulator]
 
     def make(work: Path, done: Path) -> None:
         write(parts, work)
-        build(plan, sorted(n for n in parts if n.startswith("rtl/")), work)
+        build(plan, sorted(n for n in parts if n.startswith("rtl/")), work, waves)
         shutil.copy2(work / "bench", done / "bench")
 
-    return cache.kept(cache.digest(simulator, parts), make)
+    return cache.kept(cache.digest(f"{simulator}{'-waves' * waves}", parts), make)
 
 
 def write(parts: Mapping[str, str], folder: Path) -> None:
@@ -107,14 +108,15 @@ def write(parts: Mapping[str, str], folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _verilator(plan: Plan, sources: list[str], folder: Path) -> None:
+def _verilator(plan: Plan, sources: list[str], folder: Path, waves: bool) -> None:
     options = ["--cc", "-O3", "-DSPIKEC_TRACE", "--prefix", "Vdesign", "--Mdir", "obj"]
+    options += ["--trace-vcd"] if waves else []
     tools.command(["verilator", *options, "--top-module", plan.label, *sources], folder)
     parts = sorted(p.relative_to(folder).as_posix() for p in (folder / "obj").glob("*.cpp"))
     # In one piece: the headers are most of what is compiled.
     (folder / "all.cpp").write_text("".join(f'#include "{name}"\n' for name in (*parts, BENCH)))
-    library = [str(path) for path in _verilated()]
-    options = ["-std=c++17", "-O1", "-pthread", "-Iobj", "-I.", *_includes()]
+    library = [str(path) for path in _verilated(waves)]
+    options = [*_defines(waves), "-std=c++17", "-O1", "-pthread", "-Iobj", "-I.", *_includes()]
     tools.command(["g++", *options, "all.cpp", *library, "-o", "bench"], folder)
 
 
@@ -123,10 +125,14 @@ def _includes() -> list[str]:
     return [f"-I{include}", f"-I{include / 'vltstd'}"]
 
 
-def _verilated() -> list[Path]:
+def _defines(waves: bool) -> list[str]:
+    return ["-DSPIKEC_WAVES"] if waves else []
+
+
+def _verilated(waves: bool) -> list[Path]:
     """Return the objects of Verilator's own library, compiled once."""
     include = tools.package_folder("verilator") / "include"
-    names = ("verilated", "verilated_threads")
+    names = ("verilated", "verilated_threads", *(("verilated_vcd_c",) if waves else ()))
     sources = {str(include / f"{n}.cpp"): (include / f"{n}.cpp").read_text() for n in names}
 
     def make(_: Path, done: Path) -> None:
@@ -138,16 +144,19 @@ def _verilated() -> list[Path]:
     return [place / f"{name}.o" for name in names]
 
 
-def _cxxrtl(plan: Plan, sources: list[str], folder: Path) -> None:
+def _cxxrtl(plan: Plan, sources: list[str], folder: Path, waves: bool) -> None:
     script = [f"read_verilog -defer -sv -DSPIKEC_TRACE {name}" for name in sources]
-    script += [f"hierarchy -check -top {plan.label}", "write_cxxrtl -g0 design.cc"]
+    script += [
+        f"hierarchy -check -top {plan.label}",
+        f"write_cxxrtl {'' if waves else '-g0'} design.cc",
+    ]
     tools.yosys(script, folder)
     include = tools.package_folder("pyosys") / "share/include/backends/cxxrtl/runtime"
-    options = ["-std=c++17", "-O1", "-DSPIKEC_CXXRTL", f"-I{include}", "-I."]
+    options = [*_defines(waves), "-std=c++17", "-O1", "-DSPIKEC_CXXRTL", f"-I{include}", "-I."]
     tools.command(["g++", *options, BENCH, "-o", "bench"], folder)
 
 
-def _hls(plan: Plan, _: list[str], folder: Path) -> None:
+def _hls(plan: Plan, _: list[str], folder: Path, _waves: bool) -> None:
     headers = tools.package_folder("hls4ml") / "templates" / "vivado" / "ap_types"
     options = ["-std=c++14", "-O1", "-DSPIKEC_TRACE", *HLS_WARNINGS, "-isystem", str(headers)]
     tools.command(["g++", *options, f"hls/{plan.label}.cpp", "hls/tb.cpp", "-o", "bench"], folder)

@@ -1,6 +1,7 @@
 // The files of a bench.
 //
-// STIMULUS, numbers of 64 bits: samples; then per sample: steps, words, the words.
+// STIMULUS, numbers of 64 bits: samples; then per sample: steps, cycles after which it is cut short
+// or 0, words, the words.
 // RESULT, numbers of 32 bits, records {kind, length, data}: see the enum.
 // Exit code 4: a file cannot be read or written.
 #ifndef SPIKEC_RECORDS_H
@@ -35,6 +36,25 @@ static uint64_t read(FILE *file) {
     uint64_t x;
     if (fread(&x, 8, 1, file) != 1) exit(4);
     return x;
+}
+
+struct Sample {
+    uint64_t steps, cut;
+    std::vector<uint64_t> words;
+};
+
+static std::vector<Sample> read_samples(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (!file) exit(4);
+    std::vector<Sample> samples(read(file));
+    for (auto &s : samples) {
+        s.steps = read(file);
+        s.cut = read(file);
+        s.words.resize(read(file));
+        for (auto &w : s.words) w = read(file);
+    }
+    fclose(file);
+    return samples;
 }
 
 static inline void put(std::vector<uint32_t> &words, uint64_t number) {

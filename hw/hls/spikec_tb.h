@@ -29,13 +29,12 @@ static void run(hls::stream<InWord> &in, bool first, bool clear) {
     while (!out.empty()) sent.push_back(out.read());
 }
 
-static void sample(FILE *stimulus, bool clear) {
-    const uint64_t steps = read(stimulus), count = read(stimulus);
+static void run_sample(const Sample &sample, bool clear) {
     hls::stream<InWord> in("s_axis");
-    for (uint64_t k = 0; k < count; k++) in.write(InWord(read(stimulus)));
+    for (const uint64_t word : sample.words) in.write(InWord(word));
     sent.clear();
     for (auto &s : shown) s.clear();
-    for (uint64_t k = 0; k < steps; k++) run(in, k == 0, clear && k == 0);
+    for (uint64_t k = 0; k < sample.steps; k++) run(in, k == 0, clear && k == 0);
     std::vector<uint32_t> words;
     for (const auto &word : sent) put(words, word.to_uint64());
     record(OUT, words);
@@ -46,15 +45,14 @@ static void sample(FILE *stimulus, bool clear) {
     }
     // As the status register of the RTL: idle, if nothing is left to do.
     record(FLAGS, {uint32_t(in.empty()) | uint32_t(bad) << 1});
-    record(STOP, {uint32_t(steps), 0});
+    record(STOP, {uint32_t(sample.steps), 0});
 }
 
-static int samples(const char *from, const char *to) {
-    FILE *stimulus = fopen(from, "rb");
+static int run_samples(const char *from, const char *to) {
+    const std::vector<Sample> samples = read_samples(from);
     result = fopen(to, "wb");
-    if (!stimulus || !result) return 4;
-    const uint64_t number = read(stimulus);
-    for (uint64_t k = 0; k < number; k++) sample(stimulus, k == 0);
+    if (!result) return 4;
+    for (size_t k = 0; k < samples.size(); k++) run_sample(samples[k], k == 0);
     for (int e = 0; e < ENGINES; e++) {
         for (int c = 0; c < spikec::COUNTERS; c++) {
             std::vector<uint32_t> words = {uint32_t(e), uint32_t(c)};
@@ -108,6 +106,6 @@ static int golden(const std::string &folder) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 4) return samples(argv[1], argv[2]);
+    if (argc == 4) return run_samples(argv[1], argv[2]);
     return golden(argc > 1 ? argv[1] : "tb");
 }
