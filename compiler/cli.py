@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from spikec.compiler import cli_against, cli_convert, cli_doctor, cli_profile
+from spikec.compiler import cli_against, cli_convert, cli_doctor, cli_profile, cli_verify
 from spikec.compiler import cli_tasks as tasks
 from spikec.compiler.cli_report import Report, write, write_error
 from spikec.compiler.energy import Static
@@ -293,7 +293,14 @@ def verify(
         ),
     ] = "reference",
     backend: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The other one; cpu if not given.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The other one. Not given: cpu; for an FPGA fpga and hls."
+        ),
+    ] = None,
+    waves: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a waveform (VCD) of the first difference."),
     ] = None,
     model: Annotated[
         str | None,
@@ -324,12 +331,15 @@ def verify(
     if against in cli_against.FRAMEWORKS:
         if lava is not None:
             raise typer.BadParameter("it has no effect with a framework", param_hint="--lava")
+        if waves is not None:
+            raise typer.BadParameter("it has no effect with a framework", param_hint="--waves")
         place = cli_against.Place(build, model, dt, semantics)
         return cli_against.verify(place, given, against, backend or "cpu", float64)
     options = {"--model": model, "--dt": dt, "--semantics": semantics}
     _need(None, "--against FRAMEWORK", options | {"--float64": float64 or None})
     chosen = None if lava is None else tasks.Lava(lava, limit or LIMIT)
-    return tasks.verify(Path(build), given, against, backend or "cpu", chosen)
+    others = cli_verify.Others(backend, chosen, waves)
+    return cli_verify.verify(Path(build), given, against, others)
 
 
 @app.command()

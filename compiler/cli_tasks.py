@@ -15,7 +15,7 @@ import numpy as np
 
 from spikec.compiler.artifact import MANIFEST, emit, open_folder
 from spikec.compiler.cli_report import Bar, Block, Findings, Report, Table
-from spikec.compiler.compare import batches, compare, counted
+from spikec.compiler.compare import batches, counted
 from spikec.compiler.disk import restore, whole_file
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.expr import describe
@@ -27,7 +27,6 @@ from spikec.compiler.pipeline import compile_graph
 from spikec.compiler.plot import raster
 from spikec.compiler.signals import (
     check_labels,
-    quiet,
     random_inputs,
     read_inputs,
     read_labels,
@@ -430,25 +429,6 @@ class Lava:
                 "Compile for loihi1 or loihi2",
             )
         return backend.lava(program, build, self.python, self.limit)
-
-
-def verify(build: Path, data: Data, against: str, backend: str, lava: Lava | None = None) -> Report:
-    """Run a build on two backends, or on one and in Lava, and compare."""
-    find_backend(against)
-    program = open_folder(build)
-    other: Any = backend
-    if lava is not None:
-        other = Simulator(program, "Lava 0.10.0", quiet, lava.runner(build, program))
-    elif hasattr(find_backend(backend), "prepare_build"):
-        # What lies in the build is run, not what would be made from the program now.
-        runner = find_backend(backend).prepare_build(program, build)
-        other = Simulator(program, backend, quiet, runner)
-    findings = Findings()
-    inputs, origin = verify_inputs(program.graph, data, findings)
-    with Bar() as bar:
-        found = compare(program, inputs, against, other, progress=bar, report=findings.tell)
-    shown = {"equal": found.equal, "input": origin, **asdict(found)}
-    return Report(shown, [f"input  {origin}", str(found)], findings, code=0 if found.equal else 1)
 
 
 def verify_inputs(

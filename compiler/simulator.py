@@ -48,7 +48,7 @@ class Simulator:
         verify(program)
         self.program, self.backend = program, backend
         self._report, self._told = report, set[str]()
-        self._runner: Any = runner or find_backend(backend).prepare(program)
+        self.runner: Any = runner or find_backend(backend).prepare(program)
 
     def run(self, inputs: Array | Mapping[str, Array], record: Collection[str] = ()) -> Trace:
         """Run a batch.
@@ -70,7 +70,7 @@ class Simulator:
                 )
         graph = self.program.graph
         stored = stored_inputs(graph, by_input(graph, inputs), self._tell)
-        trace: Trace = self._runner.run(stored, record)
+        trace: Trace = self.runner.run(stored, record)
         return replace(trace, inputs=stored) if "spikes" in record else trace
 
     def _tell(self, finding: Finding) -> None:

@@ -10,7 +10,7 @@ import lanes
 import spikec
 from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.plan import plan
-from spikec.backends.fpga.runner import RtlRunner
+from spikec.backends.fpga.runner import CosimRunner
 from spikec.compiler.compare import compare
 from spikec.compiler.counting import count
 from spikec.compiler.ir import Node
@@ -34,13 +34,13 @@ def assert_exact(
     most_lanes: int | None = None,
     seed: int = 0,
     made: Mapping[str, str] | None = None,
-) -> RtlRunner:
+) -> CosimRunner:
     """Compare every event, state, saturation and counter of the RTL with the reference.
 
     The runner itself compares the output stream and the counters with what the lanes did.
     """
     planned = plan(program, most_lanes)
-    runner = RtlRunner(planned, made or texts(planned), simulator, seed)
+    runner = CosimRunner(planned, made or texts(planned), simulator, seed)
     found = compare(program, data, "reference", Simulator(program, simulator, quiet, runner))
     assert found.equal, str(found)
     trace = simulate(program, data, ("spikes", "state"), "reference")
@@ -50,7 +50,7 @@ def assert_exact(
     return runner
 
 
-def assert_counted(program: spikec.Program, runner: RtlRunner, trace: spikec.Trace) -> None:
+def assert_counted(program: spikec.Program, runner: CosimRunner, trace: spikec.Trace) -> None:
     """Compare events and synops with the counts that energies are made of, where they mean one.
 
     Those count in the step of sending, engines in the step of arrival; and words of a synapse kind

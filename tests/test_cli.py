@@ -426,7 +426,7 @@ MISTAKES = {
     "simulate build -i x.npy --record spike": "record: 'spike' cannot be recorded. Use spikes and "
     "state. [SPK0642]",
     "simulate build -i x.npy --backend gpu": "backend: 'gpu' is not a backend. Use one of cpu, "
-    "fpga, loihi, reference. [SPK0701]",
+    "fpga, hls, loihi, reference. [SPK0701]",
     "simulate build -i x.npy -o empty": "empty: it is not a plain file. Give another path. "
     "[SPK0802]",
     "simulate build -i x.npy -o /dev/null": "/dev/null: it is not a plain file. Give another path. "

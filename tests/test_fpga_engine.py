@@ -21,7 +21,7 @@ from rtl_networks import (
     storm,
 )
 from sizes import evidence, examples, size
-from spikec.backends.fpga import cosim, tools
+from spikec.backends.fpga import simulators, tools
 from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.expected import free_cycles
 from spikec.backends.fpga.plan import plan
@@ -36,7 +36,7 @@ def needs(*packages: str) -> pytest.MarkDecorator:
 
 
 VERILATOR, CXXRTL = (
-    pytest.param(name, marks=needs(*cosim.NEEDS[name])) for name in ("verilator", "cxxrtl")
+    pytest.param(name, marks=needs(*simulators.NEEDS[name])) for name in ("verilator", "cxxrtl")
 )
 BOTH = [VERILATOR, CXXRTL]
 FULL = size(0, 1) == 1
@@ -75,7 +75,7 @@ def test_braille(name: str, lanes: int, seed: int, simulator: str, data: Path) -
 # ---------------------------------------------------------------- generated networks
 
 
-@needs(*cosim.NEEDS["verilator"])
+@needs(*simulators.NEEDS["verilator"])
 @given(
     graph=graphs(Style(on_grid=False, value_sources=True)),
     lanes=st.integers(1, 32),
@@ -136,7 +136,7 @@ def test_all_neurons_fire_round_a_cycle(delay: int, simulator: str) -> None:
         assert runner.last.counters[0]["events_out"] == 7 * data.shape[1]
 
 
-@needs(*cosim.NEEDS["verilator"])
+@needs(*simulators.NEEDS["verilator"])
 def test_a_queue_that_is_too_short_is_found() -> None:
     """The bench tells a design that hangs from one that is slow."""
     program = overtaken(9)
@@ -205,7 +205,7 @@ def test_values_and_counts(simulator: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["dense"] if not FULL else ["dense", "sparse", "window"])
-@needs(*cosim.NEEDS["verilator"])
+@needs(*simulators.NEEDS["verilator"])
 def test_cycles_of_an_engine_that_never_waits(kind: str) -> None:
     """Computed cycles equal simulated ones, step by step: two samples differ by just that."""
     random = np.random.default_rng(0)
@@ -260,7 +260,7 @@ FOUND = {"SPK1855", "SPK1857", "SPK1858", "SPK1859", "SPK1860"}
 
 
 @pytest.mark.parametrize(("module", "old", "new"), MUTANTS[: size(1, len(MUTANTS))])
-@needs(*cosim.NEEDS["verilator"])
+@needs(*simulators.NEEDS["verilator"])
 def test_a_fault_in_a_module_is_found(module: str, old: str, new: str) -> None:
     """By the comparison, by the checks of stream and counters, or because the design hangs."""
     program = late(storm(5, 1), {"b": 2})

@@ -28,7 +28,7 @@ from rtl_networks import (
     storm,
 )
 from sizes import evidence, examples, size
-from spikec.backends.fpga import cosim, tools
+from spikec.backends.fpga import cosim, simulators, tools
 from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.memory import Layout, Rows, Words, rows
 from spikec.backends.fpga.plan import chosen_lanes, plan, supports
@@ -278,7 +278,7 @@ def test_without_a_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(tools, "have", none)
     with pytest.raises(SpikecError, match=r"Install spikec\[fpga\]") as caught:
-        cosim.available()
+        simulators.available()
     assert caught.value.code == "SPK1854"
 
 
@@ -296,11 +296,11 @@ def test_a_run_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     program = quantized(small.spiking(), small.data())
     planned = plan(program)
     with pytest.raises(SpikecError) as caught:
-        cosim.run(planned, {}, "verilator", [[1]], 1, 0)
+        cosim.run(planned, {}, "verilator", [cosim.Sample([1], 1)], 0)
     assert caught.value.code == "SPK1856"
 
 
-@needs(*cosim.NEEDS["verilator"])
+@needs(*simulators.NEEDS["verilator"])
 def test_compile_and_verify_on_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -323,7 +323,7 @@ def test_compile_and_verify_on_the_command_line(
         open_folder(place)
 
 
-@needs(*cosim.NEEDS["verilator"])
+@needs(*simulators.NEEDS["verilator"])
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_the_design_tests_itself(tmp_path: Path) -> None:
     """The bench in SystemVerilog passes on the golden vectors, and fails on another weight."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikec.backends.fpga import cosim, tools
+from spikec.backends.fpga import simulators, tools
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -35,7 +35,7 @@ def test_commands(tmp_path: Path) -> None:
     np.save(tmp_path / "digits.npy", np.random.default_rng(0).random((4, 64)))
     assert len(COMMANDS) == 9
     for command in COMMANDS:
-        if "--backend fpga" in command and not tools.have(*cosim.NEEDS["verilator"]):
+        if "--backend fpga" in command and not tools.have(*simulators.NEEDS["verilator"]):
             continue
         done = subprocess.run(
             [sys.executable, "-m", *shlex.split(command)],

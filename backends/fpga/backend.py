@@ -5,20 +5,31 @@ from pathlib import Path
 from spikec.backends.fpga import build
 from spikec.backends.fpga.golden import golden
 from spikec.backends.fpga.plan import plan, supports
-from spikec.backends.fpga.runner import RtlRunner
+from spikec.backends.fpga.runner import CosimRunner
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Program
 
 
 class Fpga:
-    """The backend."""
+    """The backend.
+
+    Attributes:
+        simulator: What runs programs; the first simulator of RTL that is installed if None.
+        verified_by: Backends that a build is compared with.
+    """
+
+    verified_by = ("fpga", "hls")
+
+    def __init__(self, simulator: str | None = None) -> None:
+        """Keep the simulator."""
+        self.simulator = simulator
 
     def supports(self, program: Program) -> tuple[Finding, ...]:
         """Return everything that engines cannot do."""
         return supports(program)
 
-    def prepare(self, program: Program) -> RtlRunner:
-        """Return the RTL of a program, to be run in a simulator.
+    def prepare(self, program: Program) -> CosimRunner:
+        """Return the RTL of a program, or its HLS C++, to be run.
 
         Raises:
             SpikecError: SPK1861 with the first thing that does not fit.
@@ -29,14 +40,14 @@ class Fpga:
                 "SPK1861", misfits[0].where, misfits[0].message, "Compile for an FPGA target"
             )
         made = plan(program)
-        return RtlRunner(made, build.texts(made))
+        return CosimRunner(made, build.texts(made), self.simulator)
 
-    def prepare_build(self, program: Program, folder: Path) -> RtlRunner:
-        """Return the RTL that lies in a build."""
+    def prepare_build(self, program: Program, folder: Path) -> CosimRunner:
+        """Return the RTL, or the HLS C++, that lies in a build."""
         made = plan(program)
-        return RtlRunner(made, build.read(made, folder))
+        return CosimRunner(made, build.read(made, folder), self.simulator)
 
     def emit(self, program: Program, folder: Path) -> tuple[str, ...]:
-        """Write RTL, memories, golden vectors and a description."""
+        """Write RTL, HLS C++, memories, golden vectors and a description."""
         made = plan(program)
         return build.write({**build.texts(made), **golden(made)}, folder)

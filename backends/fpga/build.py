@@ -5,6 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from spikec.backends.fpga.engine import COUNTERS, engine_module
+from spikec.backends.fpga.hls_network import hls_texts
 from spikec.backends.fpga.plan import Channel, Plan, Stream
 from spikec.backends.fpga.top import digest, select_bits, top_module
 from spikec.compiler.artifact import json_text
@@ -30,6 +31,7 @@ def texts(plan: Plan) -> dict[str, str]:
         for name, words in engine.memories().items():
             made[f"mem/{name}.hex"] = words.text()
     made[f"rtl/{plan.label}.sv"] = top_module(plan, about)
+    made |= hls_texts(plan, about)
     made["fpga.json"] = json_text(description(plan))
     return made
 

@@ -15,7 +15,11 @@ DRAIN = 2
 
 
 def counters(
-    plan: Plan, inputs: Mapping[str, Array], sent: Mapping[str, Array], hits: Mapping[str, Array]
+    plan: Plan,
+    inputs: Mapping[str, Array],
+    sent: Mapping[str, Array],
+    hits: Mapping[str, Array],
+    clocked: bool = True,
 ) -> list[dict[str, int]]:
     """Return the exact counters of every engine; stalls are not among them.
 
@@ -24,9 +28,11 @@ def counters(
         inputs: By input name, (samples, steps, size), steps of the warm-up included.
         sent: By population, the same.
         hits: By population, saturations, the same.
+        clocked: Whether engines run by themselves, as RTL, or one step for each call, as HLS, where
+            there are no busy cycles, and nothing of the step after the last.
     """
     events = {name: a != 0 for name, a in {**inputs, **sent}.items()}
-    return [_engine(e, events, hits[e.population.name]) for e in plan.engines]
+    return [_engine(e, events, hits[e.population.name], clocked) for e in plan.engines]
 
 
 def step_cycles(engine: Engine) -> int:
@@ -56,7 +62,9 @@ def free_cycles(engine: Engine, events: Sequence[Array], steps: int) -> int:
     return total
 
 
-def _engine(engine: Engine, events: Mapping[str, Array], hits: Array) -> dict[str, int]:
+def _engine(
+    engine: Engine, events: Mapping[str, Array], hits: Array, clocked: bool
+) -> dict[str, int]:
     samples, steps, size = events[engine.population.name].shape
     start = engine.population.start
     arrived = words = synops = 0
@@ -64,12 +72,12 @@ def _engine(engine: Engine, events: Mapping[str, Array], hits: Array) -> dict[st
         if channel.source is None or channel.rows is None:
             continue
         at = events[channel.source.name]
-        arrived += int(_arrivals(channel, at, 0).sum())
-        walked = _arrivals(channel, at, start)
+        arrived += int(_arrivals(channel, at, 0, clocked).sum())
+        walked = _arrivals(channel, at, start, clocked)
         words += int(walked @ channel.rows.walked)
         synops += int(walked @ channel.rows.used)
     updates, skipped = samples * (steps - start), samples * start
-    return {
+    found = {
         "events_in": arrived,
         "words": words,
         "synops": synops,
@@ -77,15 +85,18 @@ def _engine(engine: Engine, events: Mapping[str, Array], hits: Array) -> dict[st
         "events_out": int(events[engine.population.name].sum()),
         "saturations": int(hits.sum()),
         "steps": samples * steps,
-        "cycles_busy": words + updates * step_cycles(engine) + skipped * DRAIN,
     }
+    if clocked:
+        found["cycles_busy"] = words + updates * step_cycles(engine) + skipped * DRAIN
+    return found
 
 
-def _arrivals(channel: Channel, events: Array, start: int) -> Array:
+def _arrivals(channel: Channel, events: Array, start: int, clocked: bool) -> Array:
     """Return how many events of each source neuron arrive in step ``start`` or later.
 
-    At the end of a sample an engine has begun a further step with what arrives in it by a delay.
+    At the end of a sample an engine in RTL has begun a further step, with what arrives in it by a
+    delay.
     """
-    end = events.shape[1] + min(channel.delay, 1)
+    end = events.shape[1] + (min(channel.delay, 1) if clocked else 0)
     first = max(start - channel.delay, 0)
     return np.asarray(events[:, first : max(end - channel.delay, 0)].sum(axis=(0, 1)))

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikec.backends.fpga.build import header
-from spikec.backends.fpga.cosim import BENCH, bench_text, design_header
 from spikec.backends.fpga.expected import counters
 from spikec.backends.fpga.plan import Plan, Stream
 from spikec.backends.fpga.runner import stimulus
 from spikec.backends.fpga.selftest import selftest
+from spikec.backends.fpga.simulators import bench_texts, design_header
 from spikec.compiler.artifact import json_text
 from spikec.compiler.ir import Trace
 from spikec.compiler.signals import quiet, random_inputs
@@ -41,7 +41,7 @@ def golden(plan: Plan) -> dict[str, str]:
     expected = _expected(plan, sent, steps)
     named = {e.population.name: c for e, c in zip(plan.engines, counted, strict=True)}
     return {
-        f"tb/{BENCH}": bench_text(),
+        **{f"tb/{name}": text for name, text in bench_texts().items()},
         "tb/verilator/design.h": design_header(plan, "verilator"),
         "tb/cxxrtl/design.h": design_header(plan, "cxxrtl"),
         "tb/selftest.sv": selftest(plan, header(plan), len(words), len(expected)),

@@ -1,17 +1,22 @@
-"""A program on its RTL: events in, events, states and counters out, and all of them checked.
+"""A program on its RTL or HLS C++: events, states and counters come out, and all are checked.
 
 The trace holds what the lanes did. What left on the output stream and what the counters say must
 agree with it, else the run is an error: so a comparison of traces compares those too.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from spikec.backends.fpga import cosim
-from spikec.backends.fpga.cosim import Result
+from spikec.backends.fpga.cosim import Sample, Waves
 from spikec.backends.fpga.expected import counters
-from spikec.backends.fpga.plan import Engine, Plan, Stream
+from spikec.backends.fpga.plan import Plan, Stream
+from spikec.backends.fpga.records import Result
+from spikec.backends.fpga.simulators import available
+from spikec.backends.fpga.waves import window
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Trace
 from spikec.compiler.tracing import Recorder
@@ -19,25 +24,33 @@ from spikec.compiler.types import Array
 from spikec.compiler.wiring import lanes, source_types
 
 
-class RtlRunner:
-    """The RTL of a program in a simulator.
+class CosimRunner:
+    """The RTL of a program in a simulator, or its HLS C++.
 
     Attributes:
         last: What the last run gave, with its counters and clock cycles.
     """
 
     def __init__(
-        self, plan: Plan, made: Mapping[str, str], simulator: str | None = None, seed: int = 0
+        self,
+        plan: Plan,
+        made: Mapping[str, str],
+        simulator: str | None = None,
+        seed: int = 0,
+        cuts: int = 0,
     ) -> None:
         """Keep the design; it is built when it first runs.
 
         Args:
             plan: Of the design.
             made: Its files.
-            simulator: verilator or cxxrtl; the first that is installed if not given.
+            simulator: verilator, cxxrtl or hls; the first of the RTL that is installed if not
+                given.
             seed: Of random pauses of both streams; 0 for none.
+            cuts: Before each sample comes one that is cut short after up to so many clock cycles;
+                0 for none.
         """
-        self.plan, self.made, self.seed = plan, made, seed
+        self.plan, self.made, self.seed, self.cuts = plan, made, seed, cuts
         self.simulator = simulator
         self.last: Result | None = None
 
@@ -51,13 +64,8 @@ class RtlRunner:
         plan = self.plan
         samples, steps = next(iter(inputs.values())).shape[:2]
         total = steps + plan.warm_up
-        padded = {
-            name: np.pad(a.astype(np.int64), ((0, 0), (0, plan.warm_up), (0, 0)))
-            for name, a in inputs.items()
-        }
-        words = [stimulus(plan, {n: a[k] for n, a in padded.items()}) for k in range(samples)]
-        simulator = self.simulator or cosim.available()
-        result = cosim.run(plan, self.made, simulator, words, total, self.seed)
+        padded = self._padded(inputs)
+        result = self.simulate(inputs)
         self.last = result
         sent, held, hits = self._fields(result, samples, total)
         self._check_stream(result, sent)
@@ -75,6 +83,53 @@ class RtlRunner:
                 recorder.keep(p, step, now, {s: a[:, step] for s, a in held[name].items()})
         return recorder.trace()
 
+    def simulate(self, inputs: Mapping[str, Array], waves: Waves | None = None) -> Result:
+        """Run a batch and return what came out, unchecked; see ``cosim.run``."""
+        padded = self._padded(inputs)
+        samples, steps = next(iter(padded.values())).shape[:2]
+        words = [stimulus(self.plan, {n: a[k] for n, a in padded.items()}) for k in range(samples)]
+        simulator = self.simulator or available()
+        sent = self._samples(words, steps)
+        return cosim.run(self.plan, self.made, simulator, sent, self.seed, waves)
+
+    @property
+    def waves(self) -> bool:
+        """Whether it has clock cycles to show."""
+        return self.simulator != "hls"
+
+    def show(
+        self, inputs: Mapping[str, Array], path: Path, place: tuple[str, int] | None = None
+    ) -> str:
+        """Write a waveform (VCD) of the last sample, and return what it shows.
+
+        Args:
+            inputs: As of ``run``.
+            path: The file.
+            place: A population and a step in which it did something else; the beginning if not
+                given.
+        """
+        shown, about = window(self.plan, path, place)
+        self.simulate(inputs, shown)
+        return about
+
+    def _padded(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the inputs with the steps in which late populations catch up."""
+        late = ((0, 0), (0, self.plan.warm_up), (0, 0))
+        return {name: np.pad(a.astype(np.int64), late) for name, a in inputs.items()}
+
+    def _samples(self, words: Sequence[list[int]], steps: int) -> list[Sample]:
+        """Return the samples, and those between them that are cut short."""
+        whole = [Sample(w, steps) for w in words]
+        if not self.cuts:
+            return whole
+        random = np.random.default_rng(self.seed)
+        drawn = random.integers(1, self.cuts + 1, len(whole)).tolist()
+        others = random.integers(len(whole), size=len(whole)).tolist()
+        sent: list[Sample] = []
+        for sample, cut, other in zip(whole, drawn, others, strict=True):
+            sent += [replace(whole[other], cut=int(cut)), sample]
+        return sent
+
     def _fields(
         self, result: Result, samples: int, total: int
     ) -> tuple[dict[str, Array], dict[str, dict[str, Array]], dict[str, Array]]:
@@ -85,18 +140,21 @@ class RtlRunner:
         for e, engine in enumerate(self.plan.engines):
             p = engine.population
             shape = (samples, total - p.start, p.size)
-            words = np.concatenate([result.trace[k][e] for k in range(samples)])
-            wanted = samples * (total - p.start) * engine.groups
-            if len(words) != wanted:
+            traces = [result.trace[k][e] for k in range(samples)]
+            updates, wanted = [len(t["out"]) for t in traces], total - p.start
+            if updates != [wanted] * samples:
                 raise SpikecError(
                     "SPK1860",
                     p.name,
-                    f"it updated {len(words)} groups, not {wanted}",
+                    f"it updated {updates} times in the samples, not {wanted} times in each",
                     "Report this as a bug",
                 )
             fields = {
-                name: np.pad(a.reshape(shape), ((0, 0), (p.start, 0), (0, 0)))
-                for name, a in trace_fields(engine, words).items()
+                name: np.pad(
+                    np.stack([t[name] for t in traces]).reshape(shape),
+                    ((0, 0), (p.start, 0), (0, 0)),
+                )
+                for name in traces[0]
             }
             sent[p.name] = fields["out"]
             held[p.name] = {s.source: fields[s.source] for s, _ in engine.states}
@@ -140,7 +198,8 @@ class RtlRunner:
         sent: Mapping[str, Array],
         hits: Mapping[str, Array],
     ) -> None:
-        for k, wanted in enumerate(counters(self.plan, inputs, sent, hits)):
+        clocked = self.simulator != "hls"
+        for k, wanted in enumerate(counters(self.plan, inputs, sent, hits, clocked)):
             for name, value in wanted.items():
                 if result.counters[k][name] != value:
                     raise SpikecError(
@@ -165,20 +224,3 @@ def stimulus(plan: Plan, inputs: Mapping[str, Array]) -> list[int]:
                 words.append((s.start + k) << form.value_bits | value)
         words.append(eos)
     return words
-
-
-def trace_fields(engine: Engine, words: Array) -> dict[str, Array]:
-    """Return what the lanes did, (updates, neurons) by name, from words of 32 bits (groups, n)."""
-    as_bytes = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
-    bits = np.unpackbits(as_bytes, axis=1, bitorder="little")
-    found: dict[str, Array] = {}
-    low = 0
-    for name, wide, signed in engine.trace:
-        field = bits[:, low : low + wide * engine.lanes].reshape(-1, engine.lanes, wide)
-        low += wide * engine.lanes
-        numbers = field.astype(np.int64) @ (np.int64(1) << np.arange(wide, dtype=np.int64))
-        if signed:
-            numbers -= field[:, :, -1].astype(np.int64) << wide
-        updates = numbers.reshape(-1, engine.groups * engine.lanes)
-        found[name] = updates[:, engine.layout.seats]
-    return found

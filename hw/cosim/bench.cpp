@@ -1,18 +1,14 @@
 // Runs an emitted design on given events, in Verilator or in CXXRTL (with -DSPIKEC_CXXRTL).
 //
 // bench STIMULUS RESULT SEED: for every sample the events are sent, and all that comes out is
-// written. A seed other than 0 holds back both streams at random, as a slow host would; in Verilator
-// all registers then begin at random too.
-//
-// STIMULUS, numbers of 64 bits: samples; then per sample: steps, words, the words.
-// RESULT, numbers of 32 bits, records {kind, length, data}: see the enum.
-// Exit codes: 3, a design without progress; 4, a file that cannot be read or written; 5, registers
-// that do not say what the design is.
+// written; see records.h. A seed other than 0 holds back both streams at random, as a slow host
+// would, for a cycle or for many; in Verilator all registers then begin at random too. A sample that
+// is to be cut short is left after so many cycles, by a restart or a reset, and nothing is written.
+// bench STIMULUS RESULT SEED VCD ENGINE FIRST LAST MOST: with -DSPIKEC_WAVES, see waves.h.
+// Exit codes: 3, a design without progress; 4, see records.h; 5, registers that do not say what the
+// design is.
 
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <vector>
+#include "records.h"
 
 #include "design.h"  // generated: the model, and the sizes of its ports
 
@@ -36,6 +32,9 @@ static Model *model;
 static void make(uint64_t seed) {
     Verilated::randReset(seed ? 2 : 0);
     Verilated::randSeed(int(seed));
+#ifdef SPIKEC_WAVES
+    Verilated::traceEverOn(true);
+#endif
     model = new Model;
 }
 static uint32_t part(const CData &v, size_t) { return v; }
@@ -48,43 +47,39 @@ static void settle() { top.eval(); }
 #define PORT(name, mangled) top.name
 #endif
 
-enum Kind : uint32_t {
-    OUT = 1,      // words of the output stream, low half first
-    TRACE = 2,    // what an engine did: its number, then its words
-    STOP = 3,     // the end of a sample: clock cycles, low half first
-    COUNTER = 4,  // engine, counter, low half, high half
-    FLAGS = 5     // the status register
-};
-
-static FILE *result;
 static uint64_t random_state;
 
-static bool held_back() {
+// Whether one of the two streams is held back: mostly for single cycles, now and then for up to 64.
+static bool held_back(int stream) {
+    static uint64_t left[2];
+    static bool held[2];
     if (!random_state) return false;
-    random_state ^= random_state << 13;  // xorshift64 (Marsaglia 2003)
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return (random_state >> 20) & 1;
+    if (left[stream]-- == 0) {
+        random_state ^= random_state << 13;  // xorshift64 (Marsaglia 2003)
+        random_state ^= random_state >> 7;
+        random_state ^= random_state << 17;
+        const uint64_t drawn = random_state >> 20;
+        held[stream] = drawn & 1;
+        left[stream] = drawn & 14 ? 0 : (drawn >> 4) & 63;
+    }
+    return held[stream];
 }
 
-static void write(const void *data, size_t words) {
-    if (fwrite(data, 4, words, result) != words) exit(4);
-}
-
-static void record(Kind kind, const std::vector<uint32_t> &data) {
-    const uint32_t head[2] = {kind, uint32_t(data.size())};
-    write(head, 2);
-    write(data.data(), data.size());
-}
-
-static uint64_t read(FILE *file) {
-    uint64_t x;
-    if (fread(&x, 8, 1, file) != 1) exit(4);
-    return x;
-}
+#ifdef SPIKEC_WAVES
+#include "waves.h"
+static Waves *waves;  // once there is a model
+#define DUMP(rising) if (waves) waves->dump(groups(waves->engine), rising)
+#define WAVES(action) action
+#else
+#define DUMP(rising)
+#define WAVES(action)
+#endif
 
 static std::vector<uint32_t> sent, shown[ENGINES];
 static uint64_t ended;  // steps that the outputs have ended
+
+// Groups that an engine has updated.
+static inline uint64_t groups(uint64_t engine) { return shown[engine].size() / TRACE_WORDS[engine]; }
 
 // One clock cycle; what is valid before the rising edge happens at it.
 static bool cycle(bool offer, uint64_t word, bool take) {
@@ -99,6 +94,7 @@ static bool cycle(bool offer, uint64_t word, bool take) {
             sent.push_back(k * 32 < OUT_BITS ? part(PORT(m_axis_tdata, m__axis__tdata), k) : 0);
         ended += part(PORT(m_axis_tlast, m__axis__tlast), 0);
     }
+    DUMP(false);
     size_t low = 0;
     for (size_t e = 0; e < ENGINES; e++) {
         const uint32_t valid = part(PORT(trace_valid, trace__valid), e / 32);
@@ -108,6 +104,7 @@ static bool cycle(bool offer, uint64_t word, bool take) {
     }
     put(PORT(aclk, aclk), 1);
     settle();
+    DUMP(true);
     return taken;
 }
 
@@ -145,41 +142,48 @@ static uint32_t read_register(uint32_t address) {
     return data;
 }
 
-static void start(bool first) {
-    put(PORT(aresetn, aresetn), first ? 0 : 1);
+// Begins a sample; with clear the counters begin anew too.
+static void start(bool reset, bool clear) {
+    put(PORT(aresetn, aresetn), reset ? 0 : 1);
     for (int k = 0; k < 4; k++) cycle(false, 0, false);
     put(PORT(aresetn, aresetn), 1);
-    if (first && read_register(0x00) != 0x53504b43) exit(5);
-    if (first && read_register(0x04) != HASH) exit(5);
-    write_register(0x08, first ? 3 : 1);
+    if (reset && read_register(0x00) != 0x53504b43) exit(5);
+    if (reset && read_register(0x04) != HASH) exit(5);
+    write_register(0x08, clear ? 3 : 1);
     for (int k = 0; k < 4; k++) cycle(false, 0, false);
     sent.clear();
     for (auto &s : shown) s.clear();
     ended = 0;
 }
 
-static void sample(FILE *stimulus, uint64_t patience) {
-    const uint64_t steps = read(stimulus), count = read(stimulus);
-    std::vector<uint64_t> words(count);
-    for (auto &w : words) w = read(stimulus);
+// Sends a sample, and returns the cycles it took.
+static uint64_t send(const Sample &sample) {
+    const uint64_t count = sample.words.size();
     uint64_t cycles = 0, at = 0, quiet = 0, before = 0;
     bool offered = false;
-    while (true) {
+    while (sample.cut == 0 || cycles < sample.cut) {
         // An offer stays until it is taken, as AXI4-Stream wants it.
-        offered = at < count && (offered || !held_back());
-        if (cycle(offered, at < count ? words[at] : 0, !held_back())) {
+        offered = at < count && (offered || !held_back(0));
+        if (cycle(offered, at < count ? sample.words[at] : 0, !held_back(1))) {
             at++;
             offered = false;
         }
         cycles++;
         low();
-        if (at == count && ended == steps && part(PORT(idle, idle), 0)) break;
+        if (at == count && ended == sample.steps && part(PORT(idle, idle), 0)) break;
         uint64_t now = at + sent.size();
         for (const auto &s : shown) now += s.size();
         quiet = now == before ? quiet + 1 : 0;
         before = now;
-        if (quiet > patience) exit(3);
+        if (quiet > PATIENCE) {
+            WAVES(waves->close();)
+            exit(3);
+        }
     }
+    return cycles;
+}
+
+static void record_sample(uint64_t cycles) {
     for (int k = 0; k < 4; k++) cycle(false, 0, false);
     record(OUT, sent);
     for (uint32_t e = 0; e < ENGINES; e++) {
@@ -190,19 +194,7 @@ static void sample(FILE *stimulus, uint64_t patience) {
     record(STOP, {uint32_t(cycles), uint32_t(cycles >> 32)});
 }
 
-int main(int argc, char **argv) {
-    if (argc != 4) return 2;
-    FILE *stimulus = fopen(argv[1], "rb");
-    result = fopen(argv[2], "wb");
-    if (!stimulus || !result) return 4;
-    const uint64_t seed = strtoull(argv[3], nullptr, 10);
-    random_state = seed * 0x9E3779B97F4A7C15ull;
-    make(seed);
-    const uint64_t samples = read(stimulus);
-    for (uint64_t k = 0; k < samples; k++) {
-        start(k == 0);
-        sample(stimulus, PATIENCE);
-    }
+static void record_counters() {
     for (uint32_t e = 0; e < ENGINES; e++) {
         for (uint32_t c = 0; c < COUNTERS; c++) {
             write_register(0x10, e * 16 + c);
@@ -210,5 +202,36 @@ int main(int argc, char **argv) {
             record(COUNTER, {e, c, low_half, read_register(0x18)});
         }
     }
+}
+
+int main(int argc, char **argv) {
+    if (argc < 4) return 2;
+    const std::vector<Sample> samples = read_samples(argv[1]);
+    result = fopen(argv[2], "wb");
+    if (!result) return 4;
+    const uint64_t seed = strtoull(argv[3], nullptr, 10);
+    random_state = seed * 0x9E3779B97F4A7C15ull;
+    make(seed);
+#ifdef SPIKEC_WAVES
+    if (argc != 9) return 2;
+    waves = new Waves;
+    waves->open(*model, argv[4]);
+    waves->engine = strtoull(argv[5], nullptr, 10);
+    waves->first = strtoull(argv[6], nullptr, 10);
+    waves->last = strtoull(argv[7], nullptr, 10);
+    waves->most = strtoull(argv[8], nullptr, 10);
+#endif
+    uint64_t cut = 1;  // of the sample before
+    for (size_t k = 0; k < samples.size(); k++) {
+        // The counters go on over a restart, but not over a sample that is cut short.
+        start(cut & 1, cut);
+        WAVES(waves->on = k + 1 == samples.size();)
+        const uint64_t cycles = send(samples[k]);
+        cut = samples[k].cut;
+        if (cut) continue;
+        record_sample(cycles);
+        if (k + 1 == samples.size() || samples[k + 1].cut) record_counters();
+    }
+    WAVES(if (!waves->close()) return 4;)
     return fclose(result) ? 4 : 0;
 }
