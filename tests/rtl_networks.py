@@ -34,13 +34,14 @@ def assert_exact(
     most_lanes: int | None = None,
     seed: int = 0,
     made: Mapping[str, str] | None = None,
+    cuts: int = 0,
 ) -> CosimRunner:
     """Compare every event, state, saturation and counter of the RTL with the reference.
 
     The runner itself compares the output stream and the counters with what the lanes did.
     """
     planned = plan(program, most_lanes)
-    runner = CosimRunner(planned, made or texts(planned), simulator, seed)
+    runner = CosimRunner(planned, made or texts(planned), simulator, seed, cuts)
     found = compare(program, data, "reference", Simulator(program, simulator, quiet, runner))
     assert found.equal, str(found)
     trace = simulate(program, data, ("spikes", "state"), "reference")

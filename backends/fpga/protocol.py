@@ -22,6 +22,15 @@ FORMAL = "formal"
 # The questions: cycles after the reset, and seconds for an answer.
 CYCLES = 4
 SECONDS = 60.0
+# What Yosys does to write the meaning of modules.
+WRITTEN = "modules.smt2"
+WRITE = (
+    "async2sync",
+    "chformal -lower",
+    "memory_collect",
+    "opt_clean",
+    f"write_smt2 -wires {WRITTEN}",
+)
 # Properties hold from the first reset on.
 RESET = """
     logic started = 1'b0;
@@ -75,41 +84,31 @@ def prove(made: Mapping[str, str], top: str) -> list[Kept]:
     Raises:
         SpikecError: SPK1801 without the tools, SPK1802 when Yosys does not read the text.
     """
-    known = properties()
-    return [
-        _ask(module, instance, text)
-        for instance, text in _meanings(made, top)
-        if (module := instance.rsplit("/", 1)[-1] if "=" not in instance else _plain(instance))
-        in known
-    ]
-
-
-def _plain(instance: str) -> str:
-    """Return the module of ``$paramod/<module>/<parameter>=...``."""
-    return instance.split("/")[1]
-
-
-def _meanings(made: Mapping[str, str], top: str) -> list[tuple[str, str]]:
-    """Return the SMT-LIB of every module, by its name with parameters."""
+    parts = {name: text for name, text in made.items() if name.startswith(("rtl/", "mem/"))}
     with TemporaryDirectory(prefix="spikec-") as place:
         folder = Path(place)
-        sources: list[str] = []
-        for name, text in made.items():
-            if not name.startswith(("rtl/", "mem/")):
-                continue
+        for name, text in parts.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            given = with_properties(name, text) if name.endswith(".sv") else text
-            (folder / name).write_text(given, encoding="utf-8")
-            if name.endswith(".sv"):
-                sources.append(name)
-        script = [f"read_verilog -defer -formal -sv {name}" for name in sorted(sources)]
-        script += [f"hierarchy -check -top {top}", "proc -norom"]
-        script += ["async2sync", "chformal -lower", "memory_collect", "opt_clean"]
-        yosys([*script, "write_smt2 -wires all.smt2"], folder)
-        written = (folder / "all.smt2").read_text(encoding="utf-8")
+            (folder / name).write_text(with_properties(name, text), encoding="utf-8")
+        sources = sorted(name for name in parts if name.endswith(".sv"))
+        script = [f"read_verilog -defer -formal -sv {name}" for name in sources]
+        yosys([*script, f"hierarchy -check -top {top}", "proc -norom", *WRITE], folder)
+        return asked((folder / WRITTEN).read_text(encoding="utf-8"))
+
+
+def asked(written: str) -> list[Kept]:
+    """Return what is known of every module with properties in SMT-LIB that Yosys has written."""
     chunks = re.split(r"^; yosys-smt2-module ", written, flags=re.MULTILINE)[1:]
-    pairs = [chunk.split("\n", 1) for chunk in chunks]
-    return sorted((name, text) for name, text in pairs)
+    pairs = sorted(chunk.split("\n", 1) for chunk in chunks)
+    known = properties()
+    return [_ask(plain(name), name, text) for name, text in pairs if plain(name) in known]
+
+
+def plain(instance: str) -> str:
+    """Return the module of an instance with parameters, as Yosys writes one."""
+    parts = instance.split("/")
+    # $paramod/<module>/<parameter>=<value>..., or $paramod$<hash>/<module>
+    return parts[1] if len(parts) > 1 else instance
 
 
 def _ask(module: str, instance: str, text: str) -> Kept:
