@@ -5,8 +5,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from spikec.backends.fpga.engine import COUNTERS, engine_module
+from spikec.backends.fpga.host import host_files
 from spikec.backends.fpga.plan import Channel, Plan, Stream
-from spikec.backends.fpga.top import digest, select_bits, top_module
+from spikec.backends.fpga.top import digest, registers, select_bits, top_module
 from spikec.compiler.artifact import json_text
 from spikec.compiler.errors import SpikecError
 
@@ -24,6 +25,7 @@ def texts(plan: Plan) -> dict[str, str]:
     """Return every file by its place in the build."""
     about = header(plan)
     made = {f"rtl/{name}": text for name, text in library().items()}
+    made["rtl/spikec_registers.sv"] = registers(plan)
     for engine in plan.engines:
         made[f"rtl/engine_{engine.label}.sv"] = engine_module(engine, about)
         made[f"rtl/{engine.lane.name}.sv"] = engine.lane.text
@@ -31,6 +33,7 @@ def texts(plan: Plan) -> dict[str, str]:
             made[f"mem/{name}.hex"] = words.text()
     made[f"rtl/{plan.label}.sv"] = top_module(plan, about)
     made["fpga.json"] = json_text(description(plan))
+    made |= host_files(plan)
     return made
 
 

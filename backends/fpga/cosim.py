@@ -91,13 +91,14 @@ def _doubled(name: str) -> str:
     return name.replace("_", "__")
 
 
-def bench(plan: Plan, made: Mapping[str, str], simulator: str) -> Path:
+def bench(plan: Plan, made: Mapping[str, str], simulator: str, text: str | None = None) -> Path:
     """Return the folder that holds ``bench``, built if it is not in the cache.
 
     Args:
         plan: Of the design.
         made: Its files.
         simulator: One of ``SIMULATORS``.
+        text: Of another bench in place of ``bench_text``.
 
     Raises:
         SpikecError: SPK1801 to SPK1803 with what a tool said.
@@ -106,7 +107,7 @@ def bench(plan: Plan, made: Mapping[str, str], simulator: str) -> Path:
     if simulator == "cxxrtl":  # its memories are part of the program
         parts |= {name: text for name, text in made.items() if name.startswith("mem/")}
     parts["design.h"] = design_header(plan, simulator)
-    parts[BENCH] = bench_text()
+    parts[BENCH] = bench_text() if text is None else text
     digest = hashlib.sha256(simulator.encode())
     for name in sorted(parts):
         digest.update(f"{name}\0{len(parts[name])}\0{parts[name]}".encode())
