@@ -7,6 +7,7 @@ from pathlib import Path
 from spikec.backends.fpga.engine import COUNTERS, engine_module
 from spikec.backends.fpga.host import host_files
 from spikec.backends.fpga.plan import Channel, Plan, Stream
+from spikec.backends.fpga.scripts import scripts
 from spikec.backends.fpga.top import digest, registers, select_bits, top_module
 from spikec.compiler.artifact import json_text
 from spikec.compiler.errors import SpikecError
@@ -34,6 +35,7 @@ def texts(plan: Plan) -> dict[str, str]:
     made[f"rtl/{plan.label}.sv"] = top_module(plan, about)
     made["fpga.json"] = json_text(description(plan))
     made |= host_files(plan)
+    made |= scripts(plan, tuple(made), about)
     return made
 
 
