@@ -5,6 +5,7 @@ Floating point runs in float64, integers in exact int64; the batch is the leadin
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from spikec.compiler.ir import Population, Program, Trace
 from spikec.compiler.tracing import Recorder
 from spikec.compiler.types import Array, Exact
 from spikec.compiler.wiring import lanes, port_frac, product_frac, source_types
+
+UNHURT: Mapping[str, Array] = MappingProxyType({})
 
 
 class Reference:
@@ -34,11 +37,17 @@ class Reference:
 
 
 class Interpreter:
-    """A program with the equations of its populations."""
+    """A program with the equations of its populations.
 
-    def __init__(self, program: Program) -> None:
+    Args:
+        program: The program.
+        silenced: By population, neurons that are lesioned: bool, (size,) or (steps, size). Their
+            state goes on as if nothing were, but what they send is lost.
+    """
+
+    def __init__(self, program: Program, silenced: Mapping[str, Array] = UNHURT) -> None:
         """Build the equations."""
-        self.program = program
+        self.program, self.silenced = program, silenced
         self.graph = program.graph
         self.lanes = lanes(self.graph)
         self.signals = source_types(self.graph, self.lanes)
@@ -71,6 +80,7 @@ class Interpreter:
                         for a in evaluate(lane.roots(), leaves)
                     )
                     states[population.name] = dict(zip(lane.states, after, strict=True))
+                    sent = self._spared(population, sent, step)
                     if recorder.in_window(population, step):
                         hits = np.broadcast_to(saturations(lane.roots(), leaves), sent.shape).sum()
                         values = population.model().emits == "values"
@@ -82,6 +92,14 @@ class Interpreter:
                 history[population.name][step] = self._number(sent)
             self._forget(history, step)
         return recorder.trace()
+
+    def _spared(self, population: Population, sent: Array, step: int) -> Array:
+        """Return what is sent by the neurons that are not lesioned."""
+        lost = self.silenced.get(population.name)
+        if lost is None:
+            return sent
+        now = lost if lost.ndim == 1 else lost[step]
+        return np.where(now, np.zeros_like(sent), sent)
 
     def _initial(self, population: Population, samples: int) -> dict[str, Array]:
         model = population.model()

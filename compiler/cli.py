@@ -16,7 +16,14 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from spikec.compiler import cli_against, cli_convert, cli_doctor, cli_profile, cli_verify
+from spikec.compiler import (
+    cli_against,
+    cli_convert,
+    cli_deploy,
+    cli_doctor,
+    cli_profile,
+    cli_verify,
+)
 from spikec.compiler import cli_tasks as tasks
 from spikec.compiler.cli_report import Report, write, write_error
 from spikec.compiler.energy import Static
@@ -346,14 +353,32 @@ def verify(
 def deploy(
     build: Build,
     lava: Annotated[
-        str, typer.Option(metavar="PYTHON", help="An interpreter that has Lava and lava-loihi.")
-    ] = "python3.10",
-    limit: Limit = None,
+        str | None,
+        typer.Option(
+            metavar="PYTHON",
+            help="An interpreter that has Lava and lava-loihi; python3.10 if not given.",
+        ),
+    ] = None,
+    vivado: Annotated[
+        str | None, typer.Option(metavar="PROGRAM", help="Vivado, if it is not on the path.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Where Vivado writes; BUILD.vivado if not given."
+        ),
+    ] = None,
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            min=1, metavar="SECONDS", help="Longest run: 600 in Lava, 14400 of Vivado if not given."
+        ),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
-    """Run a build for Loihi on the chip, or tell what is missing for that."""
-    return tasks.deploy(build, tasks.Lava(lava, limit or LIMIT))
+    """Run a build for Loihi on the chip, build one for an FPGA, or tell what is missing."""
+    return cli_deploy.deploy(build, lava, vivado, output, limit)
 
 
 @app.command()

@@ -455,15 +455,6 @@ def verify_inputs(
     return random_inputs(graph, samples, steps, PROBABILITY, seed), origin
 
 
-def deploy(build: Path, lava: Lava) -> Report:
-    """Run the golden inputs of a build on the chip."""
-    program = open_folder(build)
-    verdict: str = lava.runner(build, program).deploy()
-    equal = verdict.startswith("equal")
-    lines: list[Block] = [f"{program.graph.name} on Loihi 2: {verdict}"]
-    return Report({"equal": equal, "verdict": verdict}, lines, code=0 if equal else 1)
-
-
 # ---------------------------------------------------------------- targets and models
 
 

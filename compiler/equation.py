@@ -11,6 +11,7 @@ point and wherever no format is given for the site).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -29,6 +30,7 @@ Dimension = Literal["membrane", "current", "factor", "ratio", "gain", "steps", "
 
 # So that a counter of steps is a 32-bit number on every target.
 MOST_STEPS = (1 << 31) - 1
+NOTHING: Mapping[str, Exact] = MappingProxyType({})
 
 
 # A parameter is written as any number or array and read as a tensor; neither type checker can say
@@ -254,9 +256,14 @@ class Lane:
 
 
 def lower(
-    neuron: Neuron, formats: Mapping[str, Format], ports: Mapping[str, Exact | Float]
+    neuron: Neuron,
+    formats: Mapping[str, Format],
+    ports: Mapping[str, Exact | Float],
+    variable: Mapping[str, Exact] = NOTHING,
 ) -> Lane:
     """Build the equation of ``neuron`` for the given port types and rounding sites.
+
+    ``variable`` holds the scalar parameters that stay leaves, with their intervals.
 
     Raises:
         SpikecError: SPK0312 when an integer state has no format, or an op's own error.
@@ -270,6 +277,7 @@ def lower(
     inputs = {name: leaf("input", name, t) for name, t in ports.items()}
     states = {name: leaf("state", name, _state_type(formats.get(name))) for name in neuron.states}
     numbers = {n: _parameter_leaf(n, t, exact) for n, t in neuron.parameters().items()}
+    numbers |= {n: leaf("param", n, t) for n, t in variable.items()}
     casts = Casts(formats)
     step = neuron.step(Wires(inputs), Wires(states), Wires(numbers), casts)
     stored = {name: getattr(casts, name)(step.states[name]) for name in neuron.states}

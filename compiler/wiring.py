@@ -6,20 +6,24 @@ bias. So no synaptic sum can overflow unseen.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
-from spikec.compiler.equation import Lane, lower
+from spikec.compiler.equation import NOTHING, Lane, lower
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Graph, Population, Projection
 from spikec.compiler.synapses import Synapse, replace_data
 from spikec.compiler.types import WIRE_BITS, Array, Bool, Exact, FixedPoint, Float
 
 Signal = Float | Bool | Exact
+NONE: Mapping[str, Mapping[str, Exact]] = MappingProxyType({})
 
 
-def lanes(graph: Graph) -> Mapping[str, Lane]:
+def lanes(graph: Graph, variable: Mapping[str, Mapping[str, Exact]] = NONE) -> Mapping[str, Lane]:
     """Return the typed equation of every population, by name, in the order of a step.
+
+    ``variable`` holds, by population, scalar parameters that may change, with their intervals.
 
     Raises:
         SpikecError: SPK0508 when a signal has no static bound, SPK0530 when a model sends something
@@ -42,7 +46,8 @@ def lanes(graph: Graph) -> Mapping[str, Lane]:
             ports = {
                 port: port_type(graph, population, port, known) for port in population.model().ports
             }
-            lane = lower(population.model(), population.formats, ports)
+            changing = variable.get(population.name, NOTHING)
+            lane = lower(population.model(), population.formats, ports, changing)
         except SpikecError as error:
             raise error.at(population.name) from None
         made[population.name] = lane

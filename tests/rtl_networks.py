@@ -20,6 +20,8 @@ from spikec.compiler.types import Array, Bool, FixedPoint, Tensor
 from spikec.compiler.verify import verify
 
 PIPELINE = "discretize,fuse,quantize"
+# All that a host may change at run time.
+ASKED = ",engines{lanes=%d,thresholds=4,lesions=true,upload=true}"
 
 
 def quantized(graph: spikec.Graph, data: Any, more: str = "") -> spikec.Program:
@@ -166,6 +168,38 @@ def images() -> spikec.Graph:
         spikec.Projection("dense", "first", spikec.Dense(weights(72, 5)), delay=1),
     )
     return spikec.Graph("images", nodes, projections, 1e-3)
+
+
+def mixed() -> spikec.Graph:
+    """Return a window, sparse words, a dense way back, counts, and values; all are outputs."""
+    random = np.random.default_rng(5)
+    kernel = Tensor.floats(random.normal(size=(4, 2, 3, 3)))
+    conv = spikec.Conv2d((2, 6, 5), kernel, None, (2, 1), (1, 1))
+    count = int(np.prod(conv.out_shape))
+    few = random.normal(size=(20, count)) * (random.random((20, count)) < 0.1)
+    counting = spikec.LIF(decay=0.5, threshold=0.7, max_spikes=0, reset="subtract")
+    bias = Tensor.floats(random.normal(size=20) * 0.1)
+    nodes: tuple[Node, ...] = (
+        spikec.Input("in", (2, 6, 5), Bool()),
+        spikec.Population("image", conv.out_shape, spikec.LIF(decay=0.75, threshold=1.5)),
+        spikec.Population("middle", (20,), counting),
+        spikec.Population("last", (7,), spikec.LeakyIntegrator(decay=0.5)),
+        *(spikec.Output(name, name) for name in ("image", "middle", "last")),
+    )
+    projections = (
+        spikec.Projection("in", "image", conv),
+        spikec.Projection("image", "middle", spikec.Sparse.of(few)),
+        spikec.Projection(
+            "last",
+            "middle",
+            spikec.Dense(Tensor.floats(random.normal(size=(20, 7)) * 0.1), bias),
+            delay=1,
+        ),
+        spikec.Projection(
+            "middle", "last", spikec.Dense(Tensor.floats(random.normal(size=(7, 20))))
+        ),
+    )
+    return spikec.Graph("mixed", nodes, projections, 1e-3)
 
 
 def overtaken(size: int) -> spikec.Program:

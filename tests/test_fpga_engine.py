@@ -252,7 +252,7 @@ MUTANTS = [
     ("spikec_counters", "WIDTH'(grown[k*SB +: SB])", "WIDTH'(grown[k*SB +: SB] != '0)"),
     ("spikec_pointers", "= ~row_valid | row_ready;", "= 1'b1;"),
     ("spikec_memory", "read_data <= memory[read_address]", "read_data <= memory[write_address]"),
-    ("spikec_registers", "3'd6: rdata <= counted[63:32]", "3'd6: rdata <= counted[31:0]"),
+    ("spikec_registers", "COUNTER_HIGH: rdata <= counted[63:32]", "COUNTER_HIGH: rdata <= '1"),
     ("spikec_window_walker", "place_group - GB'(PLACE_GROUPS)", "place_group + GB'(PLACE_GROUPS)"),
     ("spikec_window_rows", "column_b <= XB'", "column_b <= XB'(1) + XB'"),
 ]

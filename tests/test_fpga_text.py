@@ -20,9 +20,11 @@ import small
 import spikec
 from networks import Style, graphs, spikes_for
 from rtl_networks import (
+    ASKED,
     every_kind,
     images,
     late,
+    mixed,
     quantized,
     random_spikes,
     storm,
@@ -61,6 +63,7 @@ def emitted(folder: Path) -> list[tuple[str, dict[str, str]]]:
         (quantized(images(), random_spikes(images(), 1, 8, 0)), 1),
         (every_kind(2), 1),
         (quantized(small.counting(), small.data()), 16),
+        (quantized(mixed(), random_spikes(mixed(), 1, 8, 0), ASKED % 4), 4),
     ]
     made: list[tuple[str, dict[str, str]]] = []
     for program, lanes in programs:

@@ -6,6 +6,8 @@ from spikec.backends.fpga import build
 from spikec.backends.fpga.golden import golden
 from spikec.backends.fpga.plan import plan, supports
 from spikec.backends.fpga.runner import CosimRunner
+from spikec.backends.fpga.vivado import Built
+from spikec.backends.fpga.vivado import build as run_vivado
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Program
 
@@ -51,3 +53,10 @@ class Fpga:
         """Write RTL, HLS C++, memories, golden vectors and a description."""
         made = plan(program)
         return build.write({**build.texts(made), **golden(made)}, folder)
+
+    def deploy(
+        self, program: Program, folder: Path, output: Path, vivado: str, limit: float
+    ) -> Built:
+        """Build with Vivado; see ``vivado.build``. The build must be what is written now."""
+        build.read(plan(program), folder)
+        return run_vivado(folder, output, vivado, limit)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from spikec.backends.fpga.engine import COUNTERS, engine_module
 from spikec.backends.fpga.hls_network import hls_texts
+from spikec.backends.fpga.host import host_files
 from spikec.backends.fpga.plan import Channel, Plan, Stream
-from spikec.backends.fpga.top import digest, select_bits, top_module
+from spikec.backends.fpga.scripts import scripts
+from spikec.backends.fpga.top import digest, registers, select_bits, top_module
 from spikec.compiler.artifact import json_text
 from spikec.compiler.errors import SpikecError
 
@@ -25,6 +27,7 @@ def texts(plan: Plan) -> dict[str, str]:
     """Return every file by its place in the build."""
     about = header(plan)
     made = {f"rtl/{name}": text for name, text in library().items()}
+    made["rtl/spikec_registers.sv"] = registers(plan)
     for engine in plan.engines:
         made[f"rtl/engine_{engine.label}.sv"] = engine_module(engine, about)
         made[f"rtl/{engine.lane.name}.sv"] = engine.lane.text
@@ -33,6 +36,8 @@ def texts(plan: Plan) -> dict[str, str]:
     made[f"rtl/{plan.label}.sv"] = top_module(plan, about)
     made |= hls_texts(plan, about)
     made["fpga.json"] = json_text(description(plan))
+    made |= host_files(plan)
+    made |= scripts(plan, tuple(made), about)
     return made
 
 

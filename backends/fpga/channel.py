@@ -1,6 +1,7 @@
 """The SystemVerilog of one channel of an engine: queue, row, walker, weights."""
 
-from spikec.backends.fpga.memory import address_bits
+from spikec.backends.fpga.controls import strobe
+from spikec.backends.fpga.memory import Words, address_bits
 from spikec.backends.fpga.names import comment
 from spikec.backends.fpga.ops import literal
 from spikec.backends.fpga.plan import Channel, Engine
@@ -182,6 +183,29 @@ def product(name: str, factor: int, bits: int) -> str:
     return text
 
 
+def _memory(engine: Engine, k: int, words: Words) -> list[str]:
+    """Return the memory of the weights, which the host may write where that was asked for."""
+    bits = address_bits(words.depth)
+    sizes = f".WIDTH({words.width}), .DEPTH({words.depth}), .AB({bits})"
+    init = f'.INIT("mem/{engine.label}_weights{k}.hex")'
+    if not engine.controls.upload:
+        return [
+            f"    spikec_rom #({sizes}, .OUTPUT(1),",
+            f"        {init}) ch{k}_rom (",
+            f"        .clk, .address(ch{k}_address), .data(ch{k}_word)",
+            "    );",
+        ]
+    return [
+        f"    spikec_weights #({sizes},",
+        f"        {init}) ch{k}_memory (",
+        f"        .clk, .write({strobe(engine, 'weights', str(k))}),",
+        f"        .write_address(load_address[{bits - 1}:0]),",
+        f"        .write_data(load_data[{words.width - 1}:0]),",
+        f"        .address(ch{k}_address), .data(ch{k}_word)",
+        "    );",
+    ]
+
+
 def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
     """Return the lines from the address of a word to what it adds to each lane."""
     assert channel.source is not None
@@ -193,11 +217,7 @@ def _weights(engine: Engine, k: int, channel: Channel) -> list[str]:
         f"    logic [GB-1:0] ch{k}_group;",
         f"    logic [LANES*{width}-1:0] ch{k}_part;",
         f"    logic [LANES-1:0] ch{k}_used;",
-        f"    spikec_rom #(.WIDTH({words.width}), .DEPTH({words.depth}), "
-        f".AB({address_bits(words.depth)}), .OUTPUT(1),",
-        f'        .INIT("mem/{engine.label}_weights{k}.hex")) ch{k}_rom (',
-        f"        .clk, .address(ch{k}_address), .data(ch{k}_word)",
-        "    );",
+        *_memory(engine, k, words),
     ]
     carried: list[tuple[str, str, int]] = []
     if channel.rows.pointers is not None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spikec.backends.fpga.channel import channel_lines
+from spikec.backends.fpga.controls import engine_ports, engine_registers
 from spikec.backends.fpga.names import comment
 from spikec.backends.fpga.ops import literal
 from spikec.backends.fpga.plan import Engine, is_spike, stored_bits
@@ -42,7 +43,8 @@ def engine_module(engine: Engine, about: Sequence[str]) -> str:
     ]
     for k, channel in enumerate(engine.channels):
         lines += channel_lines(engine, k, channel)
-    lines += [*_sums(engine), *_update(engine), *_lanes(engine), *_events(engine)]
+    lines += [*_sums(engine), *_update(engine), *engine_registers(engine)]
+    lines += [*_lanes(engine), *_events(engine)]
     lines += [*_counters(engine), "endmodule", ""]
     return "\n".join(lines)
 
@@ -67,6 +69,7 @@ def _ports(engine: Engine) -> list[str]:
         "    input  logic out_ready,",
         f"    output logic [{engine.source.word_bits - 1}:0] out_data,",
         "    output logic idle,",
+        *engine_ports(engine),
         "    input  logic clear,",
         f"    input  logic [{SELECT_BITS - 1}:0] select,",
         f"    output logic [{COUNTER_BITS - 1}:0] counter",
@@ -206,6 +209,8 @@ def _update(engine: Engine) -> list[str]:
         text = at.get(f"b_{port}", repeated(bias, t.width))
         lines.append(f"    assign bias_{engine.wire(port)} = {text};")
     for p in engine.role("param"):
+        if p in engine.registers:
+            continue
         lines.append(f"    logic [LANES*{p.width}-1:0] {p.name};")
         lines.append(f"    assign {p.name} = {at[p.name]};")
     for p, bits in states:
@@ -276,6 +281,8 @@ def _input(engine: Engine, name: str, role: str, source: str, width: int) -> str
         if source not in engine.ports:
             return literal(0, width)
         return f"sum_{name}[lane*{width} +: {width}]"
+    if name in [p.name for p in engine.registers]:
+        return name
     bits = width
     if role == "state":
         port = next(p for p in engine.role("state") if p.name == name)
@@ -288,6 +295,7 @@ def _input(engine: Engine, name: str, role: str, source: str, width: int) -> str
 def _outputs(engine: Engine) -> tuple[list[str], list[str]]:
     """Return declarations of the outputs of a lane, and where they go."""
     stored = dict((p.source, (p, bits)) for p, bits in engine.states)
+    lesions = engine.controls.lesions
     body: list[str] = []
     after: list[str] = []
     for p in engine.lane.outputs:
@@ -311,9 +319,12 @@ def _outputs(engine: Engine) -> tuple[list[str], list[str]]:
         else:
             wide = engine.out_bits
             value = f"one_{p.name}" if wide == p.width else f"{wide}'(one_{p.name})"
+            if lesions:
+                value = f"lesioned[lane] ? {wide}'d0 : {value}"
             after.append(f"        assign sent[lane*{wide} +: {wide}] = {value};")
             fires = f"one_{p.name}" if is_spike(engine) else f"(one_{p.name} != '0)"
-            after.append(f"        assign flags[lane] = {fires} & present[lane];")
+            spared = " & ~lesioned[lane]" if lesions else ""
+            after.append(f"        assign flags[lane] = {fires} & present[lane]{spared};")
     return body, after
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from spikec.backends.fpga.controls import Controls, controls, intervals
 from spikec.backends.fpga.lane import LaneModule, population_lane
 from spikec.backends.fpga.memory import Layout, Rows, Words, address_bits, rows
 from spikec.backends.fpga.names import Names
@@ -139,6 +140,8 @@ class Engine:
         channels: What it receives.
         biases: By port, one integer per neuron, in the fraction of the port.
         ports: Type of the summed input, of every port that receives anything or has a bias.
+        controls: What the host may change.
+        variable: Intervals of the parameters that are registers.
     """
 
     population: Population
@@ -149,6 +152,13 @@ class Engine:
     channels: tuple[Channel, ...]
     biases: Mapping[str, Array]
     ports: Mapping[str, Exact]
+    controls: Controls
+    variable: Mapping[str, Exact]
+
+    @property
+    def registers(self) -> tuple[Port, ...]:
+        """The parameters of all lanes that the host may change."""
+        return tuple(p for p in self.role("param") if p.source in self.variable)
 
     @property
     def lanes(self) -> int:
@@ -195,6 +205,8 @@ class Engine:
             if values.min() != values.max():
                 found[f"b_{port}"] = self.layout.grouped(values), self.ports[port].width
         for p in self.role("param"):
+            if p in self.registers:
+                continue
             values = model.parameters()[p.source].data.reshape(-1)
             found[p.name] = self.layout.grouped(values), p.width
         for p, bits in self.states:
@@ -313,7 +325,9 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
         most_lanes = said.get("lanes") if hasattr(said, "get") else None
     if not isinstance(most_lanes, int) or most_lanes < 1:
         raise SpikecError("SPK1853", "lanes", f"{most_lanes} is not 1 or more", "Give a number")
-    graph, typed = program.graph, lanes(program.graph)
+    graph, asked = program.graph, controls(program)
+    variable = intervals(graph, asked)
+    typed = lanes(graph, variable)
     signals, names = source_types(graph, typed), Names()
     sources: dict[str, Source] = {}
     start = 0
@@ -357,6 +371,8 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
                 channels,
                 biases,
                 ports,
+                asked,
+                variable.get(p.name, {}),
             )
         )
     modules = [f"engine_{e.label}" for e in engines] + [e.lane.name for e in engines]

@@ -177,13 +177,12 @@ class CosimRunner:
             ) << form.value_bits
             value = value if form.value_bits else np.ones_like(value)
             for s in self.plan.outputs:
-                mine = event & (ids >= s.start) & (ids < s.start + s.size)
-                came: Array = np.zeros(sent[s.name].shape[1:], np.int64)
+                wanted = sent[s.name][sample]
+                mine = event & (ids >= s.start) & (ids < s.start + s.size) & (step < len(wanted))
+                came: Array = np.zeros(wanted.shape, np.int64)
                 np.add.at(came, (step[mine], ids[mine] - s.start), value[mine])
-                if (
-                    int(mine.sum()) != np.count_nonzero(came)
-                    or (came != sent[s.name][sample]).any()
-                ):
+                once = int(mine.sum()) == np.count_nonzero(came)
+                if eos.sum() != len(wanted) or not once or (came != wanted).any():
                     raise SpikecError(
                         "SPK1858",
                         s.name,

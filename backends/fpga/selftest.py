@@ -56,9 +56,9 @@ module selftest;
         .aclk, .aresetn, .s_axis_tvalid, .s_axis_tready,
         .s_axis_tdata(stimulus[at < SENT ? at : 0]),
         .m_axis_tvalid, .m_axis_tready(1'b1), .m_axis_tdata, .m_axis_tlast, .idle,
-        .s_axi_awvalid(1'b0), .s_axi_awready(), .s_axi_awaddr(5'd0), .s_axi_wvalid(1'b0),
+        .s_axi_awvalid(1'b0), .s_axi_awready(), .s_axi_awaddr(6'd0), .s_axi_wvalid(1'b0),
         .s_axi_wready(), .s_axi_wdata(32'd0), .s_axi_bvalid(), .s_axi_bready(1'b1),
-        .s_axi_bresp(), .s_axi_arvalid(1'b0), .s_axi_arready(), .s_axi_araddr(5'd0),
+        .s_axi_bresp(), .s_axi_arvalid(1'b0), .s_axi_arready(), .s_axi_araddr(6'd0),
         .s_axi_rvalid(), .s_axi_rready(1'b1), .s_axi_rdata(), .s_axi_rresp()
     );
 

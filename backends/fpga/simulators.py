@@ -73,7 +73,13 @@ def _doubled(name: str) -> str:
     return name.replace("_", "__")
 
 
-def bench(plan: Plan, made: Mapping[str, str], simulator: str, waves: bool = False) -> Path:
+def bench(
+    plan: Plan,
+    made: Mapping[str, str],
+    simulator: str,
+    waves: bool = False,
+    text: str | None = None,
+) -> Path:
     """Return the folder that holds ``bench``, built if it is not in the cache.
 
     Args:
@@ -81,6 +87,7 @@ def bench(plan: Plan, made: Mapping[str, str], simulator: str, waves: bool = Fal
         made: Its files.
         simulator: One of ``ALL``.
         waves: Whether it is to write waveforms; in RTL only.
+        text: Of another bench for RTL, in place of our own.
 
     Raises:
         SpikecError: SPK1801 to SPK1803 with what a tool said.
@@ -90,6 +97,7 @@ def bench(plan: Plan, made: Mapping[str, str], simulator: str, waves: bool = Fal
     parts = {name: text for name, text in made.items() if name.startswith(folders)}
     if simulator in RTL:
         parts |= {"design.h": design_header(plan, simulator), **bench_texts()}
+        parts[BENCH] = parts[BENCH] if text is None else text
     build: Callable[[Plan, list[str], Path, bool], None]
     build = {"verilator": _verilator, "cxxrtl": _cxxrtl, "hls": _hls}[simulator]
 

@@ -8,10 +8,12 @@ from what is added to it: in a mangled name there are none.
 import hashlib
 from collections.abc import Sequence
 
+from spikec.backends.fpga.controls import engine_pins, load, top_lines
 from spikec.backends.fpga.engine import COUNTER_BITS, SELECT_BITS
 from spikec.backends.fpga.memory import address_bits
 from spikec.backends.fpga.names import comment
 from spikec.backends.fpga.plan import WORD, Engine, Plan, Source, Stream
+from spikec.backends.fpga.registers import ADDRESS_BITS, registers_module
 from spikec.compiler.text import print_program
 
 
@@ -25,6 +27,7 @@ def top_module(plan: Plan, about: Sequence[str]) -> str:
     lines = [
         *(comment(line) for line in about),
         *_ports(plan),
+        *top_lines(plan),
         *_host(plan),
         *_output_wires(plan),
         *(line for engine in plan.engines for line in _engine(plan, engine)),
@@ -59,7 +62,7 @@ def _ports(plan: Plan) -> list[str]:
         "    // Registers, AXI4-Lite: see spikec_registers.",
         "    input  logic s_axi_awvalid,",
         "    output logic s_axi_awready,",
-        "    input  logic [4:0] s_axi_awaddr,",
+        f"    input  logic [{ADDRESS_BITS - 1}:0] s_axi_awaddr,",
         "    input  logic s_axi_wvalid,",
         "    output logic s_axi_wready,",
         "    input  logic [31:0] s_axi_wdata,",
@@ -68,7 +71,7 @@ def _ports(plan: Plan) -> list[str]:
         "    output logic [1:0] s_axi_bresp,",
         "    input  logic s_axi_arvalid,",
         "    output logic s_axi_arready,",
-        "    input  logic [4:0] s_axi_araddr,",
+        f"    input  logic [{ADDRESS_BITS - 1}:0] s_axi_araddr,",
         "    output logic s_axi_rvalid,",
         "    input  logic s_axi_rready,",
         "    output logic [31:0] s_axi_rdata,",
@@ -78,23 +81,55 @@ def _ports(plan: Plan) -> list[str]:
         "    logic rst;",
         "    logic restart;",
         "    logic clear;",
+        "    logic cleared;  // in the cycle of rst: what is given up is not counted",
         "    logic bad_id;",
         f"    logic [{select_bits(plan) - 1}:0] select;  // {{engine, counter}}",
         f"    logic [{COUNTER_BITS - 1}:0] counter;",
         "    assign clk = aclk;",
-        "    always_ff @(posedge aclk) rst <= ~aresetn | restart;",
-        f"    spikec_registers #(.HASH(32'h{digest(plan)[:8]}), .SB({select_bits(plan)}),",
-        f"        .CB({COUNTER_BITS})) registers (",
+        "    logic started;",
+        *_load_wires(plan),
+        "    always_ff @(posedge aclk) rst <= ~aresetn | restart | ~started;",
+        "    always_ff @(posedge aclk) cleared <= clear;",
+        f"    spikec_registers #(.HASH(32'h{digest(plan)[:8]})) registers (",
         "        .clk(aclk), .rst(~aresetn), .awvalid(s_axi_awvalid), .awready(s_axi_awready),",
         "        .awaddr(s_axi_awaddr), .wvalid(s_axi_wvalid), .wready(s_axi_wready),",
         "        .wdata(s_axi_wdata), .bvalid(s_axi_bvalid), .bready(s_axi_bready),",
         "        .arvalid(s_axi_arvalid), .arready(s_axi_arready), .araddr(s_axi_araddr),",
         "        .rvalid(s_axi_rvalid), .rready(s_axi_rready), .rdata(s_axi_rdata),",
-        "        .idle, .bad_id, .restart, .clear, .select, .counter",
+        *_load_pins(plan),
+        "        .idle, .bad_id, .started, .restart, .clear, .select, .number(counter)",
         "    );",
         "    assign s_axi_bresp = 2'd0;",
         "    assign s_axi_rresp = 2'd0;",
     ]
+
+
+def _load_wires(plan: Plan) -> list[str]:
+    """Return the wires of what the host writes into memories, if there are any."""
+    sizes = load(plan)
+    if sizes is None:
+        return []
+    return [
+        "    logic load_taken;",
+        "    logic load_store;",
+        f"    logic [{sizes.memory_bits - 1}:0] load_memory;",
+        f"    logic [{sizes.word_bits - 1}:0] load_word;",
+        *_quiet([f"    logic [{sizes.data_bits - 1}:0] load_data;"]),
+    ]
+
+
+def _load_pins(plan: Plan) -> list[str]:
+    if load(plan) is None:
+        return []
+    return [
+        "        .taken(load_taken), .store(load_store), .memory(load_memory), .word(load_word),",
+        "        .data(load_data),",
+    ]
+
+
+def registers(plan: Plan) -> str:
+    """Return the text of the module of the registers."""
+    return registers_module(select_bits(plan), COUNTER_BITS, load(plan))
 
 
 def digest(plan: Plan) -> str:
@@ -216,7 +251,7 @@ def _engine(plan: Plan, engine: Engine) -> list[str]:
         "`endif",
     ]
     pins += [f".out_{x}({label}__{x})" for x in ("valid", "ready", "data")]
-    pins += [f".idle({label}__idle)", ".clear"]
+    pins += [f".idle({label}__idle)", *engine_pins(plan, engine), ".clear(cleared)"]
     pins += [f".select(select[{SELECT_BITS - 1}:0])", f".counter({label}__counter)"]
     joined = ",\n        ".join(pins)
     return [

@@ -19,10 +19,17 @@ class Engines:
 
     Attributes:
         lanes: Neurons that an engine updates at once, at most; smaller ones have fewer.
+        thresholds: Thresholds can be set at run time, from this part to this multiple of their
+            value; 0 for never.
+        lesions: Neurons can be silenced at run time.
+        upload: Weights can be replaced at run time.
     """
 
     name: ClassVar[str] = "engines"
     lanes: int = 16
+    thresholds: int = 0
+    lesions: bool = False
+    upload: bool = False
 
     def run(self, program: Program, context: Context) -> Program:
         """Return the program with the choice in its reports.
@@ -37,4 +44,6 @@ class Engines:
                 f"{self.lanes} lanes are not 1 to {MOST_LANES}",
                 "Give a number in that range",
             )
-        return replace(program, reports={**program.reports, "engines": {"lanes": self.lanes}})
+        asked = {n: getattr(self, n) for n in ("thresholds", "lesions", "upload")}
+        said = {"lanes": self.lanes, **{n: value for n, value in asked.items() if value}}
+        return replace(program, reports={**program.reports, "engines": said})
