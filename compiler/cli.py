@@ -22,6 +22,7 @@ from spikec.compiler import (
     cli_deploy,
     cli_doctor,
     cli_profile,
+    cli_synth,
     cli_verify,
 )
 from spikec.compiler import cli_tasks as tasks
@@ -384,7 +385,18 @@ def deploy(
 @app.command()
 def profile(
     build: Build,
-    data: InputFile,
+    data: Annotated[
+        Path | None,
+        typer.Option("--input", "-i", metavar="FILE", help="Data; needed but for --synth."),
+    ] = None,
+    synth: Annotated[
+        bool,
+        typer.Option("--synth", help="Map a build for an FPGA with Yosys: resources and logic."),
+    ] = False,
+    limit: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="SECONDS", help="Longest run of Yosys; 3600 if not given."),
+    ] = None,
     prices: Annotated[
         list[str] | None,
         typer.Option(metavar="BOOK", help="A price book or .toml file, in place of the target's."),
@@ -415,12 +427,28 @@ def profile(
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
-    """Tell what a build costs on data: counts, and joules by price books."""
+    """Tell what a build costs on data: counts, and joules by price books; or what it takes."""
+    if synth:
+        options: dict[str, Any] = {"--input": data, "--seconds": seconds, "--clock-hz": clock_hz}
+        options |= {"--chips": chips, "--static": static, "--draws": draws, "--encode": encode}
+        options |= {"--steps": steps, "--seed": seed, "--plot": plot, "--prices": prices}
+        for name, value in options.items():
+            if value is not None:
+                raise typer.BadParameter("it has no effect with --synth", param_hint=name)
+        return cli_synth.synthesis(build, limit or cli_synth.LIMIT)
+    _need(None, "--synth", {"--limit": limit})
+    if data is None:
+        raise typer.BadParameter("give data, or --synth", param_hint="--input")
     if static == "core" and chips is not None:
         raise typer.BadParameter("it has no effect with --static core", param_hint="--chips")
-    options = {"seconds": seconds, "clock_hz": clock_hz, "chips": chips, "static": static}
-    options |= {"draws": draws, "seed": seed}
-    given = {name: value for name, value in options.items() if value is not None}
+    chosen: dict[str, Any] = {
+        "seconds": seconds,
+        "clock_hz": clock_hz,
+        "chips": chips,
+        "static": static,
+    }
+    chosen |= {"draws": draws, "seed": seed}
+    given = {name: value for name, value in chosen.items() if value is not None}
     inputs = tasks.Data(data, encode, steps, seed)
     return cli_profile.profile(build, inputs, prices or [], given, plot, backend)
 

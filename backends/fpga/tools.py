@@ -43,21 +43,35 @@ def package_folder(package: str) -> Path:
     return Path(spec.origin).parent
 
 
-def yosys(script: Sequence[str], folder: Path) -> str:
+def yosys(script: Sequence[str], folder: Path, limit: float | None = None) -> str:
     """Run Yosys passes in ``folder``; return what it printed.
 
+    Args:
+        script: One pass a line.
+        folder: Where files are read and written.
+        limit: Seconds that it may take.
+
     Raises:
-        SpikecError: SPK1802 with the error of Yosys.
+        SpikecError: SPK1802 with the error of Yosys, SPK1960 when it takes longer than ``limit``.
     """
     package_folder("pyosys")
-    done = subprocess.run(
-        [sys.executable, "-c", _RUN],
-        input="\n".join(script),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _RUN],
+            input="\n".join(script),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=limit,
+        )
+    except subprocess.TimeoutExpired:
+        raise SpikecError(
+            "SPK1960",
+            "yosys",
+            f"it was not done in {limit:g} s",
+            "Give fewer lanes, or a longer --limit",
+        ) from None
     if done.returncode:
         raise SpikecError(
             "SPK1802", "yosys", _first_error(done.stdout + done.stderr), "Report this as a bug"
