@@ -310,6 +310,9 @@ def verify(
         Path | None,
         typer.Option(metavar="FILE", help="Write a waveform (VCD) of the first difference."),
     ] = None,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Prove the RTL of an FPGA build instead of running it.")
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="What the build was made of, for a framework."),
@@ -333,6 +336,8 @@ def verify(
     """Compare two backends on a build, or a model with its own framework."""
     _need(data, "--input", {"--encode": encode})
     _need(lava, "--lava", {"--limit": limit})
+    if prove:
+        return cli_verify.prove(Path(build))
     if lava is not None and backend is not None:
         raise typer.BadParameter("it has no effect with --lava", param_hint="--backend")
     given = tasks.Data(data, encode, steps, seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spikec.compiler.artifact import open_folder
-from spikec.compiler.cli_report import Bar, Findings, Report
+from spikec.compiler.cli_report import Bar, Block, Findings, Report, Table
 from spikec.compiler.cli_tasks import Data, Lava, verify_inputs
 from spikec.compiler.compare import Comparison, compare
 from spikec.compiler.disk import whole_file
@@ -141,3 +141,28 @@ def _show(
             if not failing or not temporary.exists():
                 raise
     return f"{waves}: sample {sample}, {what}"
+
+
+def prove(build: Path) -> Report:
+    """Prove what can be proved of a build.
+
+    Raises:
+        SpikecError: SPK1990 where its backend proves nothing.
+    """
+    program = open_folder(build)
+    backend: Any = find_backend(load_target(program.target).backend if program.target else "cpu")
+    if not hasattr(backend, "prove"):
+        raise SpikecError(
+            "SPK1990", "--prove", "nothing of this build can be proved", "Compile for an FPGA"
+        )
+    found = backend.prove(program, build)
+    rows = tuple(
+        (c.module, c.claim, ", ".join(f"{n} {status}" for status, n in sorted(c.outcomes.items())))
+        for c in found
+    )
+    lines: list[Block] = [Table(("module", "what", "obligations"), rows)]
+    lines += [f"{c.module}  {example}" for c in found for example in c.examples]
+    proved = all(c.proved for c in found)
+    lines.append("proved" if proved else "not everything is proved")
+    shown = {"proved": proved, "claims": [asdict(c) for c in found]}
+    return Report(shown, lines, code=0 if proved else 1)

@@ -17,8 +17,8 @@ static std::deque<uint64_t> waiting;
 static bool offering;
 
 static void move(bool take) {
-    offering = !waiting.empty() && (offering || !held_back());
-    if (cycle(offering, offering ? waiting.front() : 0, take && !held_back())) {
+    offering = !waiting.empty() && (offering || !held_back(0));
+    if (cycle(offering, offering ? waiting.front() : 0, take && !held_back(1))) {
         waiting.pop_front();
         offering = false;
     }

@@ -227,3 +227,30 @@ def random_spikes(graph: spikec.Graph, samples: int, steps: int, seed: int) -> d
     """Return spikes for every input."""
     random = np.random.default_rng(seed)
     return {i.name: random.random((samples, steps, *i.shape)) < 0.3 for i in graph.inputs}
+
+
+def busy() -> spikec.Program:
+    """Return two populations on each other: dense and sparse, delays, thresholds of each neuron."""
+    random = np.random.default_rng(3)
+
+    def weights(*shape: int, scale: float = 0.6) -> Tensor:
+        return Tensor.floats(random.normal(size=shape) * scale)
+
+    sparse = random.normal(size=(7, 11)) * (random.random((7, 11)) < 0.3)
+    threshold = np.linspace(0.7, 1.3, 11)
+    nodes: tuple[Node, ...] = (
+        spikec.Input("in", (9,), Bool()),
+        spikec.Population("a", (11,), spikec.LIF(decay=0.8, threshold=threshold, reset="subtract")),
+        spikec.Population("b", (7,), spikec.CubaLIF(decay=0.9, synapse_decay=0.6)),
+        spikec.Output("x", "a"),
+        spikec.Output("y", "b"),
+    )
+    projections = (
+        spikec.Projection("in", "a", spikec.Dense(weights(11, 9), weights(11, scale=0.1))),
+        spikec.Projection("a", "a", spikec.Dense(weights(11, 11, scale=0.3)), delay=2),
+        spikec.Projection("a", "b", spikec.Sparse.of(sparse)),
+        spikec.Projection("b", "a", spikec.Dense(weights(11, 7)), delay=1),
+        spikec.Projection("in", "b", spikec.Dense(weights(7, 9)), delay=3),
+    )
+    graph = spikec.Graph("busy", nodes, projections, 1e-3)
+    return late(quantized(graph, random_spikes(graph, 2, 20, 0)), {"b": 2})

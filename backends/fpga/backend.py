@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from spikec.backends.fpga import build
+from spikec.backends.fpga.claims import Claim, claims
 from spikec.backends.fpga.golden import golden
 from spikec.backends.fpga.plan import plan, supports
 from spikec.backends.fpga.runner import CosimRunner
@@ -53,6 +54,11 @@ class Fpga:
         """Write RTL, HLS C++, memories, golden vectors and a description."""
         made = plan(program)
         return build.write({**build.texts(made), **golden(made)}, folder)
+
+    def prove(self, program: Program, folder: Path) -> list[Claim]:
+        """Prove what can be proved of a build, which must be what is written now."""
+        made = plan(program)
+        return claims(made, build.read(made, folder))
 
     def deploy(
         self, program: Program, folder: Path, output: Path, vivado: str, limit: float

@@ -112,7 +112,7 @@ def plain(instance: str) -> str:
 
 
 def _ask(module: str, instance: str, text: str) -> Kept:
-    """Ask whether a property can fail soon after a reset, then whether it can fail first anywhere."""
+    """Ask whether a property can fail soon after a reset, then whether it can do so anywhere."""
     names = re.findall(r"^; yosys-smt2-assert (\d+) (\S+)", text, re.MULTILINE)
     states = CYCLES + 1
     path = _path(instance, states, initial=True)

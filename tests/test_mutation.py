@@ -1,0 +1,46 @@
+"""Yosys makes faults in emitted RTL; what spikec checks finds them."""
+
+from pathlib import Path
+
+import pytest
+
+from rtl_networks import busy, images, late, quantized, random_spikes, storm
+from sizes import evidence, size
+from spikec.backends.fpga import tools
+from spikec.backends.fpga.build import texts
+from spikec.backends.fpga.plan import plan
+from yosys_mutants import equivalent, faulty, in_lane, refuted, simulated
+
+COUNT = size(12, 67)  # in each design; 201 at full size
+DESIGNS = {
+    "busy": (busy, 3),
+    "images": (lambda: quantized(images(), random_spikes(images(), 2, 20, 0)), 3),
+    "storm": (lambda: late(storm(5, 1), {"b": 2}), 2),
+}
+
+
+@pytest.mark.skipif(not tools.have("pyosys", "bitwuzla", "g++"), reason="needs spikec[fpga], g++")
+@pytest.mark.parametrize("name", list(DESIGNS) if COUNT > 20 else ["storm"])
+def test_faults_are_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At least 95 in 100 of those that are not proved to change nothing."""
+    make, lanes = DESIGNS[name]
+    planned = plan(make(), lanes)
+    design = faulty(planned, texts(planned), COUNT, 1, tmp_path)
+    graph = planned.program.graph
+    given = [(random_spikes(graph, 2, 20, 0), 0), (random_spikes(graph, 3, 20, 1), 3)]
+    assert not simulated(design, 0, given, monkeypatch), "without a fault there is none to find"
+    found = {"simulated": 0, "vectors of a lane": 0, "properties": 0, "the same": 0}
+    missed: list[str] = []
+    for number in range(1, len(design.faults) + 1):
+        if simulated(design, number, given, monkeypatch):
+            found["simulated"] += 1
+        elif in_lane(design, number, tmp_path):
+            found["vectors of a lane"] += 1
+        elif refuted(design, number):
+            found["properties"] += 1
+        elif equivalent(design, number):
+            found["the same"] += 1
+        else:
+            missed.append(design.about(number))
+    evidence(f"mutation_{name}", faults=COUNT, missed=missed, **found)
+    assert len(missed) <= 0.05 * (COUNT - found["the same"]) + (COUNT < 20), missed
