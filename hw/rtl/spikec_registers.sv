@@ -8,9 +8,9 @@
 //   0x14 R  its low 32 bits
 //   0x18 R  its high bits
 module spikec_registers #(
-    parameter int unsigned HASH = 0,
-    parameter int unsigned SB = 5,   // bits of the number of a counter
-    parameter int unsigned CB = 48   // bits of a counter
+    parameter [31:0] HASH = 0,
+    parameter [31:0] SB = 5,   // bits of the number of a counter
+    parameter [31:0] CB = 48   // bits of a counter
 ) (
     input  logic          clk,
     input  logic          rst,
