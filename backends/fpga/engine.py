@@ -80,8 +80,8 @@ def _ports(engine: Engine) -> list[str]:
 def _shared(engine: Engine) -> list[str]:
     count, gb = len(engine.channels), engine.group_bits
     return [
-        f"    localparam int unsigned LANES = {engine.lanes};",
-        f"    localparam int unsigned GB = {gb};",
+        f"    localparam [31:0] LANES = {engine.lanes};",
+        f"    localparam [31:0] GB = {gb};",
         "",
         f"    logic [{count - 1}:0] done;",
         f"    logic [{count - 1}:0] waiting;    // an event could be taken",

@@ -5,7 +5,6 @@ agree with it, else the run is an error: so a comparison of traces compares thos
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +126,7 @@ class CosimRunner:
         others = random.integers(len(whole), size=len(whole)).tolist()
         sent: list[Sample] = []
         for sample, cut, other in zip(whole, drawn, others, strict=True):
-            sent += [replace(whole[other], cut=int(cut)), sample]
+            sent += [Sample(whole[int(other)].words, steps, int(cut)), sample]
         return sent
 
     def _fields(

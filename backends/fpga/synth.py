@@ -14,7 +14,7 @@ from pathlib import Path
 
 from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import write
-from spikec.backends.fpga.cosim import cache
+from spikec.backends.fpga.cache import cache
 from spikec.backends.fpga.netlist import Resources, Stage, resources, stages
 from spikec.backends.fpga.plan import Plan
 from spikec.compiler.artifact import json_text
@@ -59,7 +59,7 @@ def synthesise(plan: Plan, made: Mapping[str, str], limit: float = LIMIT) -> Syn
         limit: Seconds that Yosys may take.
 
     Raises:
-        SpikecError: SPK1801 and SPK1802 with what Yosys said, SPK1960 when it takes longer.
+        SpikecError: SPK1801 and SPK1802 with what Yosys said, SPK1930 when it takes longer.
     """
     parts = {n: t for n, t in made.items() if n.startswith(("rtl/", "mem/"))}
     tools.package_folder("pyosys")

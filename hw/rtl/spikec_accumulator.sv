@@ -4,10 +4,10 @@
 // Otherwise the word at read_group is at sum after the clock edge, and set replaces a word.
 // A sum cannot overflow: WIDTH follows from the weights (fan-in bound). Distributed RAM.
 module spikec_accumulator #(
-    parameter int unsigned LANES = 1,
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned GROUPS = 1,
-    parameter int unsigned GB = 1   // bits of a group number
+    parameter [31:0] LANES = 1,
+    parameter [31:0] WIDTH = 8,
+    parameter [31:0] GROUPS = 1,
+    parameter [31:0] GB = 1   // bits of a group number
 ) (
     input  logic                   clk,
     input  logic                   add,

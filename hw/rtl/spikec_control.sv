@@ -4,11 +4,11 @@
 // and the events of the step before are sent; UPDATE one group per cycle; FLUSH until the last group
 // is stored. Before step START the update is left out, and what arrives is discarded.
 module spikec_control #(
-    parameter int unsigned GROUPS = 1,
-    parameter int unsigned GB = 1,      // bits of a group number
-    parameter int unsigned DRAIN = 4,   // cycles from the last word given to its sum
-    parameter int unsigned FLUSH = 2,   // cycles from the last group to its store
-    parameter int unsigned START = 0    // first step with an update
+    parameter [31:0] GROUPS = 1,
+    parameter [31:0] GB = 1,      // bits of a group number
+    parameter [31:0] DRAIN = 4,   // cycles from the last word given to its sum
+    parameter [31:0] FLUSH = 2,   // cycles from the last group to its store
+    parameter [31:0] START = 0    // first step with an update
 ) (
     input  logic          clk,
     input  logic          rst,
@@ -26,9 +26,9 @@ module spikec_control #(
 );
     typedef enum logic [2:0] {FILL, SETTLE, INTEGRATE, WAIT, UPDATE, STORE} phase_t;
 
-    localparam int unsigned MOST = DRAIN > FLUSH ? DRAIN : FLUSH;
-    localparam int unsigned WB = $clog2(MOST + 1);
-    localparam int unsigned SB = START > 0 ? $clog2(START + 1) : 1;
+    localparam [31:0] MOST = DRAIN > FLUSH ? DRAIN : FLUSH;
+    localparam [31:0] WB = $clog2(MOST + 1);
+    localparam [31:0] SB = START > 0 ? $clog2(START + 1) : 1;
 
     phase_t phase;
     logic [WB-1:0] waited;

@@ -1,9 +1,9 @@
 // Counters of what an engine did. A restart keeps them; clear sets them to zero.
 module spikec_counters #(
-    parameter int unsigned COUNT = 1,
-    parameter int unsigned SB = 1,       // bits by which a counter may grow in a cycle
-    parameter int unsigned WIDTH = 48,
-    parameter int unsigned AB = 4        // bits of select
+    parameter [31:0] COUNT = 1,
+    parameter [31:0] SB = 1,       // bits by which a counter may grow in a cycle
+    parameter [31:0] WIDTH = 48,
+    parameter [31:0] AB = 4        // bits of select
 ) (
     input  logic                clk,
     input  logic                clear,

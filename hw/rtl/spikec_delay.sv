@@ -1,7 +1,7 @@
 // Data so many clock edges later. A reset clears all of it.
 module spikec_delay #(
-    parameter int unsigned WIDTH = 1,
-    parameter int unsigned CYCLES = 1
+    parameter [31:0] WIDTH = 1,
+    parameter [31:0] CYCLES = 1
 ) (
     input  logic             clk,
     input  logic             rst,

@@ -4,9 +4,9 @@
 // in_ready is low while it is full. A word is at the output two clock edges after it was taken.
 // The memory is read synchronously, so that it may be block RAM.
 module spikec_fifo #(
-    parameter int unsigned WIDTH = 8,    // bits of a word; the highest is eos
-    parameter int unsigned DEPTH = 4,    // words
-    parameter int unsigned PRELOAD = 0   // end-of-step words at the start
+    parameter [31:0] WIDTH = 8,    // bits of a word; the highest is eos
+    parameter [31:0] DEPTH = 4,    // words
+    parameter [31:0] PRELOAD = 0   // end-of-step words at the start
 ) (
     input  logic             clk,
     input  logic             rst,
@@ -18,9 +18,9 @@ module spikec_fifo #(
     output logic [WIDTH-1:0] out_data,
     output logic             empty
 );
-    localparam int unsigned AB = DEPTH > 1 ? $clog2(DEPTH) : 1;
-    localparam int unsigned CB = $clog2(DEPTH + 1);
-    localparam int unsigned PB = PRELOAD > 0 ? $clog2(PRELOAD + 1) : 1;
+    localparam [31:0] AB = DEPTH > 1 ? $clog2(DEPTH) : 1;
+    localparam [31:0] CB = $clog2(DEPTH + 1);
+    localparam [31:0] PB = PRELOAD > 0 ? $clog2(PRELOAD + 1) : 1;
 
     logic [WIDTH-1:0] memory [0:DEPTH-1];
     logic [AB-1:0] head;

@@ -1,8 +1,8 @@
 // A memory with one port to write and one to read. Data come one clock edge after the address.
 module spikec_memory #(
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned DEPTH = 2,
-    parameter int unsigned AB = 1   // bits of an address
+    parameter [31:0] WIDTH = 8,
+    parameter [31:0] DEPTH = 2,
+    parameter [31:0] AB = 1   // bits of an address
 ) (
     input  logic             clk,
     input  logic             write,

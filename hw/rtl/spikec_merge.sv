@@ -1,7 +1,7 @@
 // Events of several sources as one stream: those of a step in any order, then one end-of-step word.
 module spikec_merge #(
-    parameter int unsigned SOURCES = 1,
-    parameter int unsigned WIDTH = 8    // bits of a word; the highest is eos
+    parameter [31:0] SOURCES = 1,
+    parameter [31:0] WIDTH = 8    // bits of a word; the highest is eos
 ) (
     input  logic                     clk,
     input  logic                     rst,

@@ -2,11 +2,11 @@
 //
 // Takes an event per clock cycle as long as the walker behind it does.
 module spikec_pointers #(
-    parameter int unsigned SOURCES = 2,
-    parameter int unsigned IB = 1,   // bits of an id
-    parameter int unsigned AB = 1,   // bits of an address
-    parameter int unsigned CB = 1,   // bits of a number of words
-    parameter int unsigned VB = 1,   // bits of a value
+    parameter [31:0] SOURCES = 2,
+    parameter [31:0] IB = 1,   // bits of an id
+    parameter [31:0] AB = 1,   // bits of an address
+    parameter [31:0] CB = 1,   // bits of a number of words
+    parameter [31:0] VB = 1,   // bits of a value
     parameter INIT = ""     // hexadecimal file, {words, start} a line
 ) (
     input  logic          clk,

@@ -1,9 +1,9 @@
 // A memory with fixed contents. Data come one clock edge after the address, two with OUTPUT.
 module spikec_rom #(
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned DEPTH = 2,
-    parameter int unsigned AB = 1,       // bits of the address
-    parameter int unsigned OUTPUT = 0,   // 1: with an output register
+    parameter [31:0] WIDTH = 8,
+    parameter [31:0] DEPTH = 2,
+    parameter [31:0] AB = 1,       // bits of the address
+    parameter [31:0] OUTPUT = 0,   // 1: with an output register
     parameter INIT = ""         // hexadecimal file, one word a line
 ) (
     input  logic             clk,

@@ -5,12 +5,12 @@
 // Neuron ids are place + (column * LANES + lane) * STRIDE: with one place and a stride of 1 they
 // simply count; an image of many channels has a place per pixel, and the channels in the lanes.
 module spikec_sender #(
-    parameter int unsigned LANES = 1,
-    parameter int unsigned IB = 1,       // bits of an id
-    parameter int unsigned VB = 1,       // bits of a value; 1 and unused where GRADED is 0
-    parameter int unsigned GRADED = 0,   // 1: events carry a value
-    parameter int unsigned STRIDE = 1,   // from the id of a lane to that of the next
-    parameter int unsigned COLUMNS = 1   // words of a place; then the ids go on one higher
+    parameter [31:0] LANES = 1,
+    parameter [31:0] IB = 1,       // bits of an id
+    parameter [31:0] VB = 1,       // bits of a value; 1 and unused where GRADED is 0
+    parameter [31:0] GRADED = 0,   // 1: events carry a value
+    parameter [31:0] STRIDE = 1,   // from the id of a lane to that of the next
+    parameter [31:0] COLUMNS = 1   // words of a place; then the ids go on one higher
 ) (
     input  logic                         clk,
     input  logic                         rst,
@@ -28,7 +28,7 @@ module spikec_sender #(
     logic last;
     logic [LANES-1:0] flags;
     logic [LANES*VB-1:0] values;
-    localparam int unsigned KB = COLUMNS > 1 ? $clog2(COLUMNS) : 1;
+    localparam [31:0] KB = COLUMNS > 1 ? $clog2(COLUMNS) : 1;
 
     logic [IB-1:0] base;        // id of lane 0
     logic [IB-1:0] place;
@@ -51,7 +51,7 @@ module spikec_sender #(
 
     always_comb begin
         lane = '0;
-        value = values[0 +: VB];
+        value = VB'(values);
         for (int k = LANES - 1; k >= 0; k--) begin
             if (flags[k]) begin
                 lane = IB'(k * STRIDE);

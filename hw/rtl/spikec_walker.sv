@@ -4,9 +4,9 @@
 // is offered per clock cycle, without a gap between events. An event without words takes one cycle.
 // The end-of-step word sets done; nothing more is taken until next.
 module spikec_walker #(
-    parameter int unsigned AB = 1,   // bits of an address
-    parameter int unsigned CB = 1,   // bits of the number of words
-    parameter int unsigned VB = 1    // bits of the value of an event
+    parameter [31:0] AB = 1,   // bits of an address
+    parameter [31:0] CB = 1,   // bits of the number of words
+    parameter [31:0] VB = 1    // bits of the value of an event
 ) (
     input  logic          clk,
     input  logic          rst,

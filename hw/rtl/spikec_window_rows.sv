@@ -4,18 +4,18 @@
 // the group of neurons and the weight word of the first of them. A quotient by a constant is a
 // product and a shift, which the compiler has tried for every id.
 module spikec_window_rows #(
-    parameter int unsigned IB = 1,          // bits of an id
-    parameter int unsigned VB = 1,          // bits of a value
-    parameter int unsigned AB = 1,          // bits of a weight word address
-    parameter int unsigned GB = 1,          // bits of a group
-    parameter int unsigned CB = 1,          // bits of a count
-    parameter int unsigned CHANNELS = 1,
-    parameter int unsigned ROWS = 1,
-    parameter int unsigned COLUMNS = 1,
-    parameter int unsigned IMAGE_FACTOR = 1,
-    parameter int unsigned IMAGE_SHIFT = 0,
-    parameter int unsigned ROW_FACTOR = 1,
-    parameter int unsigned ROW_SHIFT = 0,
+    parameter [31:0] IB = 1,          // bits of an id
+    parameter [31:0] VB = 1,          // bits of a value
+    parameter [31:0] AB = 1,          // bits of a weight word address
+    parameter [31:0] GB = 1,          // bits of a group
+    parameter [31:0] CB = 1,          // bits of a count
+    parameter [31:0] CHANNELS = 1,
+    parameter [31:0] ROWS = 1,
+    parameter [31:0] COLUMNS = 1,
+    parameter [31:0] IMAGE_FACTOR = 1,
+    parameter [31:0] IMAGE_SHIFT = 0,
+    parameter [31:0] ROW_FACTOR = 1,
+    parameter [31:0] ROW_SHIFT = 0,
     parameter INIT_CHANNELS = "",
     parameter INIT_ROWS = "",
     parameter INIT_COLUMNS = ""
@@ -37,11 +37,11 @@ module spikec_window_rows #(
     output logic [CB-1:0] row_places,
     output logic [VB-1:0] row_value
 );
-    localparam int unsigned TB = CB + GB + AB;
-    localparam int unsigned PIXELS = ROWS * COLUMNS;
-    localparam int unsigned KB = CHANNELS > 1 ? $clog2(CHANNELS) : 1;
-    localparam int unsigned YB = ROWS > 1 ? $clog2(ROWS) : 1;
-    localparam int unsigned XB = COLUMNS > 1 ? $clog2(COLUMNS) : 1;
+    localparam [31:0] TB = CB + GB + AB;
+    localparam [31:0] PIXELS = ROWS * COLUMNS;
+    localparam [31:0] KB = CHANNELS > 1 ? $clog2(CHANNELS) : 1;
+    localparam [31:0] YB = ROWS > 1 ? $clog2(ROWS) : 1;
+    localparam [31:0] XB = COLUMNS > 1 ? $clog2(COLUMNS) : 1;
 
     logic [TB-1:0] channels [0:CHANNELS-1];
     logic [TB-1:0] rows [0:ROWS-1];

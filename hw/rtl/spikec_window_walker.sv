@@ -3,15 +3,15 @@
 // As spikec_walker, but with a group of neurons for every word: along a line and from line to line
 // the weight word goes up as the group goes down, both in constant steps.
 module spikec_window_walker #(
-    parameter int unsigned AB = 1,           // bits of an address
-    parameter int unsigned GB = 1,           // bits of a group
-    parameter int unsigned CB = 1,           // bits of a count
-    parameter int unsigned VB = 1,           // bits of a value
-    parameter int unsigned GROUPS = 1,       // words of a place
-    parameter int unsigned LINE_WORDS = 0,   // steps from line to line
-    parameter int unsigned LINE_GROUPS = 0,
-    parameter int unsigned PLACE_WORDS = 0,  // steps along a line
-    parameter int unsigned PLACE_GROUPS = 0
+    parameter [31:0] AB = 1,           // bits of an address
+    parameter [31:0] GB = 1,           // bits of a group
+    parameter [31:0] CB = 1,           // bits of a count
+    parameter [31:0] VB = 1,           // bits of a value
+    parameter [31:0] GROUPS = 1,       // words of a place
+    parameter [31:0] LINE_WORDS = 0,   // steps from line to line
+    parameter [31:0] LINE_GROUPS = 0,
+    parameter [31:0] PLACE_WORDS = 0,  // steps along a line
+    parameter [31:0] PLACE_GROUPS = 0
 ) (
     input  logic          clk,
     input  logic          rst,
@@ -33,7 +33,7 @@ module spikec_window_walker #(
     output logic          event_taken,
     output logic          done
 );
-    localparam int unsigned NB = GROUPS > 1 ? $clog2(GROUPS) : 1;
+    localparam [31:0] NB = GROUPS > 1 ? $clog2(GROUPS) : 1;
 
     logic [CB-1:0] lines_left;
     logic [CB-1:0] places_left;
