@@ -271,12 +271,17 @@ def test_a_threshold_outside_its_interval(fresh: Case) -> None:
 @pytest.mark.skipif(not tools.have("pyosys", "bitwuzla"), reason="needs spikec[fpga]")
 def test_a_lane_is_proved_for_every_threshold_of_its_interval() -> None:
     """The threshold is an operand of the proof; its interval is that of the register."""
-    program = quantized(mixed(), np.ones((1, 4, 2, 6, 5)), ASKED % 4)
-    lane = next(e.lane for e in plan(program).engines if e.population.name == "image")
-    assert "p_threshold" in [p.name for p in lane.inputs]
-    results = list(prove([lane], {}))
-    assert results
-    assert all(r.proved for r in results)
+    known: dict[str, Any] = {}
+    data = np.random.default_rng(1).random((2, 12, 2, 6, 5)) < 0.3
+    for program in (
+        quantized(mixed(), data, ASKED % 4),
+        quantized(spikec.load("digits"), np.ones((1, 4, 64)), ASKED % 16),
+    ):
+        engines = plan(program).engines
+        assert "p_threshold" in [p.name for p in engines[0].lane.inputs]
+        results = list(prove([e.lane for e in engines], known))
+        assert len(results) == len(engines)
+        assert all(r.proved for r in results)
 
 
 # ---------------------------------------------------------------- weights
