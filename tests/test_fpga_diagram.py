@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
-from hypothesis import given
+from hypothesis import Phase, given, settings
 
 import spikec
 from networks import Style, graphs, spikes_for
@@ -87,7 +87,7 @@ def test_diagrams() -> None:
 
 
 @given(graph=graphs(Style(on_grid=False, value_sources=True)))
-@examples(4, 200)
+@settings(examples(4, 200), phases=[Phase.generate])  # shrinking takes minutes
 def test_generated(graph: spikec.Graph) -> None:
     data = spikes_for(graph, 1, 6, 1)
     check(plan(spikec.compile(graph, pipeline="discretize,quantize", calibration=data)))

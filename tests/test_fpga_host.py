@@ -435,6 +435,19 @@ def test_the_driver_refuses_another_design(tmp_path: Path) -> None:
         board.driver(tmp_path).Network(tmp_path, Silent(), None, board.allocate)
 
 
+def test_words_of_64_bits(tmp_path: Path) -> None:
+    """The highest bit ends a step; values are signed."""
+    write(texts(plan(quantized(small.counting(), small.data()))), tmp_path)
+    form = board.driver(tmp_path)._Words({"bits": 64, "id": 3, "value": 40})
+    ids, values = np.array([0, 7, 5]), np.array([-(1 << 39), -1, (1 << 39) - 1])
+    words = form.words(ids, values)
+    assert words.dtype == np.uint64
+    assert words.tolist() == [1 << 39, (8 << 40) - 1, (5 << 40) + (1 << 39) - 1]
+    assert int(form.end) == 1 << 63
+    for came, wanted in zip(form.fields(words), (ids, values), strict=True):
+        np.testing.assert_array_equal(came, wanted)
+
+
 def test_inputs_that_do_not_fit(fresh: Case) -> None:
     """Before anything is sent."""
     name = fresh.program.graph.inputs[0].name

@@ -16,6 +16,7 @@ from spikec.backends.fpga.plan import Channel, Engine, Plan, Stream
 # Pixels.
 MARGIN, SPACE, TRACK, LINE = 24, 28, 12, 16
 CHIP = 38
+NEAR = 7  # less between two lines would look like one
 LETTER = 6.3  # of a text of 11 pixels, rather too wide
 LONGEST = 40  # letters of a name
 COLOURS = {"line": "#2f5d8a", "late": "#b3541e"}
@@ -251,13 +252,13 @@ class Gap:
     Attributes:
         top: Its upper end.
         count: Tracks.
-        used: Where lines leave or enter, so that no two are upon each other.
+        used: Where lines leave or enter, and which, so that no two are upon each other.
     """
 
     top: float = 0.0
     count: int = 0
     next: int = 0
-    used: list[float] = field(default_factory=list[float])
+    used: list[tuple[float, "Line"]] = field(default_factory=list[tuple[float, "Line"]])
 
     @property
     def height(self) -> float:
@@ -269,26 +270,30 @@ class Gap:
         self.next += 1
         return self.top + TRACK * self.next
 
-    def free(self, x: float) -> float:
-        """Return a place at ``x`` or a little to the right of it."""
-        while any(abs(x - taken) < 7 for taken in self.used):
-            x += 7
-        self.used.append(x)
-        return x
+    def free(self, x: float, line: "Line") -> bool:
+        """Return whether no other line is near ``x``."""
+        return all(other is line or abs(x - taken) >= NEAR for taken, other in self.used)
 
 
 def _gaps(layers: list[list[Box]], lines: Sequence[Line]) -> list[Gap]:
     gaps = [Gap() for _ in layers]
     for line in lines:
-        gaps[line.last].used.append(line.chip.x + line.chip.width / 2)
-        for k, place in enumerate(line.places):
-            gaps[line.first + k].used.append(place.x + place.width / 2)
-            gaps[line.first + k + 1].used.append(place.x + place.width / 2)
+        gaps[line.last].used.append((line.chip.x + line.chip.width / 2, line))
         passed = (
             {line.first, line.last} if line.last < line.first else range(line.first, line.last + 1)
         )
         for k in passed:
             gaps[k].count += 1
+    for line in lines:
+        for k, place in enumerate(line.places):
+            around = gaps[line.first + k], gaps[line.first + k + 1]
+            x = place.x + place.width / 2
+            # A place has room on both sides.
+            tried = [x + d * NEAR for d in (0, 1, -1, 2, -2) if abs(d) * NEAR <= SPACE / 2]
+            free = (t for t in tried if all(gap.free(t, line) for gap in around))
+            place.x = next(free, x) - place.width / 2
+            for gap in around:
+                gap.used.append((place.x + place.width / 2, line))
     y = MARGIN + LINE * 2.0
     for layer, gap in zip(layers, gaps, strict=True):
         gap.top = y + max(box.height for box in layer)
@@ -340,7 +345,11 @@ def _path(line: Line, gaps: Sequence[Gap]) -> str:
     source.left += 1
     x = source.x + source.width * source.left / (source.sent + 1)
     # Straight down where that is nearly so anyway.
-    x = line.next_x if abs(x - line.next_x) < 2 * TRACK else first.free(x)
+    if abs(x - line.next_x) < 2 * TRACK:
+        x = line.next_x
+    while not first.free(x, line):
+        x += NEAR
+    first.used.append((x, line))
     points = [(x, source.bottom)]
     end = line.chip.x + line.chip.width / 2
     if line.last < line.first:
