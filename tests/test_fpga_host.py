@@ -455,7 +455,8 @@ def test_inputs_that_do_not_fit(fresh: Case) -> None:
     for given, said in (
         ({}, "the inputs are"),
         ({name: np.zeros((0, size))}, "steps"),
-        ({name: np.zeros((3, size + 1))}, "channels"),
+        ({name: np.zeros((3, size))}, "stored integers"),
+        ({name: np.zeros((3, size + 1), int)}, "channels"),
         ({name: np.full((3, size), 2)}, "outside"),
     ):
         with pytest.raises(ValueError, match=said):
