@@ -271,12 +271,17 @@ def test_a_threshold_outside_its_interval(fresh: Case) -> None:
 @pytest.mark.skipif(not tools.have("pyosys", "bitwuzla"), reason="needs spikec[fpga]")
 def test_a_lane_is_proved_for_every_threshold_of_its_interval() -> None:
     """The threshold is an operand of the proof; its interval is that of the register."""
-    program = quantized(mixed(), np.ones((1, 4, 2, 6, 5)), ASKED % 4)
-    lane = next(e.lane for e in plan(program).engines if e.population.name == "image")
-    assert "p_threshold" in [p.name for p in lane.inputs]
-    results = list(prove([lane], {}))
-    assert results
-    assert all(r.proved for r in results)
+    known: dict[str, Any] = {}
+    data = np.random.default_rng(1).random((2, 12, 2, 6, 5)) < 0.3
+    for program in (
+        quantized(mixed(), data, ASKED % 4),
+        quantized(spikec.load("digits"), np.ones((1, 4, 64)), ASKED % 16),
+    ):
+        engines = plan(program).engines
+        assert "p_threshold" in [p.name for p in engines[0].lane.inputs]
+        results = list(prove([e.lane for e in engines], known))
+        assert len(results) == len(engines)
+        assert all(r.proved for r in results)
 
 
 # ---------------------------------------------------------------- weights
@@ -430,6 +435,19 @@ def test_the_driver_refuses_another_design(tmp_path: Path) -> None:
         board.driver(tmp_path).Network(tmp_path, Silent(), None, board.allocate)
 
 
+def test_words_of_64_bits(tmp_path: Path) -> None:
+    """The highest bit ends a step; values are signed."""
+    write(texts(plan(quantized(small.counting(), small.data()))), tmp_path)
+    form = board.driver(tmp_path)._Words({"bits": 64, "id": 3, "value": 40})
+    ids, values = np.array([0, 7, 5]), np.array([-(1 << 39), -1, (1 << 39) - 1])
+    words = form.words(ids, values)
+    assert words.dtype == np.uint64
+    assert words.tolist() == [1 << 39, (8 << 40) - 1, (5 << 40) + (1 << 39) - 1]
+    assert int(form.end) == 1 << 63
+    for came, wanted in zip(form.fields(words), (ids, values), strict=True):
+        np.testing.assert_array_equal(came, wanted)
+
+
 def test_inputs_that_do_not_fit(fresh: Case) -> None:
     """Before anything is sent."""
     name = fresh.program.graph.inputs[0].name
@@ -437,7 +455,8 @@ def test_inputs_that_do_not_fit(fresh: Case) -> None:
     for given, said in (
         ({}, "the inputs are"),
         ({name: np.zeros((0, size))}, "steps"),
-        ({name: np.zeros((3, size + 1))}, "channels"),
+        ({name: np.zeros((3, size))}, "stored integers"),
+        ({name: np.zeros((3, size + 1), int)}, "channels"),
         ({name: np.full((3, size), 2)}, "outside"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
+from spikec.backends.fpga.diagram import diagram
 from spikec.backends.fpga.engine import COUNTERS, engine_module
 from spikec.backends.fpga.hls_network import hls_texts
 from spikec.backends.fpga.host import host_files
-from spikec.backends.fpga.plan import Channel, Plan, Stream
+from spikec.backends.fpga.plan import Plan, Stream
 from spikec.backends.fpga.scripts import scripts
 from spikec.backends.fpga.top import digest, registers, select_bits, top_module
 from spikec.compiler.artifact import json_text
@@ -37,6 +38,7 @@ def texts(plan: Plan) -> dict[str, str]:
     made |= hls_texts(plan, about)
     made["fpga.json"] = json_text(description(plan))
     made |= host_files(plan)
+    made["diagram.svg"] = diagram(plan)
     made |= scripts(plan, tuple(made), about)
     return made
 
@@ -87,7 +89,7 @@ def description(plan: Plan) -> Mapping[str, object]:
                         "queue": c.depth,
                         "weight_bits": c.rows.weight_bits if c.rows else None,
                         "words": c.rows.words.depth if c.rows else 0,
-                        "rows": form(c),
+                        "rows": c.rows.form if c.rows else None,
                     }
                     for c in e.channels
                 ],
@@ -95,15 +97,6 @@ def description(plan: Plan) -> Mapping[str, object]:
             for e in plan.engines
         ],
     }
-
-
-def form(channel: Channel) -> str | None:
-    """Return how the weights of a channel are stored."""
-    if channel.rows is None:
-        return None
-    if channel.rows.window is not None:
-        return "window"
-    return "dense" if channel.rows.pointers is None else "sparse"
 
 
 def read(plan: Plan, folder: Path) -> dict[str, str]:

@@ -84,7 +84,7 @@ def _weights(plan: Plan, engine: Engine, k: int) -> dict[str, Any]:
         "port": channel.port,
         "delay": channel.delay,
         "weight_bits": rows.weight_bits,
-        "form": "dense",
+        "form": rows.form,
         "file": f"{mem}_weights{k}.hex",
         "pointers": None,
         "start_bits": 0,
@@ -98,10 +98,10 @@ def _weights(plan: Plan, engine: Engine, k: int) -> dict[str, Any]:
         "bias": 0 if bias is None else bias.tolist(),
     }
     if rows.pointers is not None:
-        found |= {"form": "sparse", "pointers": f"{mem}_pointers{k}.hex"}
+        found["pointers"] = f"{mem}_pointers{k}.hex"
         found["start_bits"] = rows.pointers.fields[0][1]
     if rows.window is not None:
-        found |= {"form": "window", **_window(_projection(plan, engine, k))}
+        found |= _window(_projection(plan, engine, k))
     return found
 
 

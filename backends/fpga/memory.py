@@ -113,6 +113,13 @@ class Rows:
     used: Array
     window: "Window | None" = None
 
+    @property
+    def form(self) -> str:
+        """How words are found: dense, sparse, or window."""
+        if self.window is not None:
+            return "window"
+        return "dense" if self.pointers is None else "sparse"
+
 
 def rows(matrix: Any, layout: Layout) -> Rows:
     """Lay out a sparse matrix of integers (targets, sources) in words of a weight per lane.

@@ -98,7 +98,7 @@ def registers_module(select_bits: int, counter_bits: int, load: Load | None) -> 
         for r in present(load)
     ]
     numbers += [
-        f"    localparam int unsigned {r.name.upper()}_{name.upper()} = {k};"
+        f"    localparam [31:0] {r.name.upper()}_{name.upper()} = {k};"
         for r in present(load)
         for k, (name, _) in enumerate(r.bits)
         if r.access == "W"
@@ -108,7 +108,7 @@ def registers_module(select_bits: int, counter_bits: int, load: Load | None) -> 
     status = ", ".join(driven.get(name, name) for name, _ in reversed(state))
     body = f"""\
 module spikec_registers #(
-    parameter int unsigned HASH = 0
+    parameter [31:0] HASH = 0
 ) (
     input  logic          clk,
     input  logic          rst,

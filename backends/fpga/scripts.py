@@ -44,9 +44,10 @@ def scripts(plan: Plan, names: Sequence[str], about: Sequence[str]) -> dict[str,
 
 
 def clock_hz(plan: Plan) -> float:
-    """Return the clock that the user asked for, or the default."""
-    said = plan.program.reports.get("engines", {})
-    return float(said.get("clock_hz", DEFAULT_CLOCK_HZ))
+    """Return the clock that the user asked for, or that of the target."""
+    said = plan.program.reports.get("engines", {}).get("clock_hz")
+    device = load_target(plan.program.target).device
+    return float(said or device.get("clock_hz", DEFAULT_CLOCK_HZ))
 
 
 def _period(clock: float) -> str:

@@ -165,8 +165,10 @@ class Network:
         steps = {len(a) for a in inputs.values()}
         if len(steps) != 1 or 0 in steps:
             raise ValueError(f"the inputs have {sorted(steps)} steps, not one number above 0")
-        given = {n: np.asarray(a).reshape(len(a), -1).astype(np.int64) for n, a in inputs.items()}
+        given = {n: np.asarray(a).reshape(len(a), -1) for n, a in inputs.items()}
         for name, a in given.items():
+            if a.dtype.kind not in "biu":
+                raise ValueError(f"input {name} holds {a.dtype}, not stored integers")
             if a.shape[1] != wanted[name]["size"]:
                 raise ValueError(
                     f"input {name} has {wanted[name]['size']} channels, not {a.shape[1]}"
@@ -175,7 +177,7 @@ class Network:
             low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if bits else (0, 1)
             if a.min() < low or a.max() > high:
                 raise ValueError(f"input {name} holds values outside {low} to {high}")
-        return given, steps.pop()
+        return {name: a.astype(np.int64) for name, a in given.items()}, steps.pop()
 
     def _pack(self, given: Mapping[str, Array], step: int, total: int) -> tuple[int, int]:
         """Fill the buffer with as many steps as it holds; return their end and the words."""

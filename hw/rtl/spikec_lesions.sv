@@ -1,8 +1,8 @@
 // Which neurons are silenced: a mask of the lanes for every group, none at first.
 module spikec_lesions #(
-    parameter int unsigned LANES = 1,
-    parameter int unsigned GROUPS = 1,
-    parameter int unsigned GB = 1   // bits of a group number
+    parameter [31:0] LANES = 1,
+    parameter [31:0] GROUPS = 1,
+    parameter [31:0] GB = 1   // bits of a group number
 ) (
     input  logic             clk,
     input  logic             write,

@@ -1,9 +1,9 @@
 // A memory with initial contents that the host may replace. Data come two clock edges after the
 // address. A write while a word is read may give either.
 module spikec_weights #(
-    parameter int unsigned WIDTH = 8,
-    parameter int unsigned DEPTH = 2,
-    parameter int unsigned AB = 1,       // bits of an address
+    parameter [31:0] WIDTH = 8,
+    parameter [31:0] DEPTH = 2,
+    parameter [31:0] AB = 1,       // bits of an address
     parameter INIT = ""         // hexadecimal file, one word a line
 ) (
     input  logic             clk,
