@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rtl_networks import busy, images, late, quantized, random_spikes, storm
+from rtl_networks import assert_exact, busy, images, late, quantized, random_spikes, storm
 from sizes import evidence, size
 from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import texts
@@ -25,9 +25,14 @@ def test_faults_are_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """At least 95 in 100 of those that are not proved to change nothing."""
     make, lanes = DESIGNS[name]
     planned = plan(make(), lanes)
-    design = faulty(planned, texts(planned), COUNT, 1, tmp_path)
     graph = planned.program.graph
     given = [(random_spikes(graph, 2, 20, 0), 0), (random_spikes(graph, 3, 20, 1), 3)]
+    most = 0
+    for data, at in given:
+        runner = assert_exact(planned.program, data, "cxxrtl", lanes, at, cuts=200 * (at > 0))
+        assert runner.last is not None
+        most = max(most, *(n for c in runner.last.counters for n in c.values()))
+    design = faulty(planned, texts(planned), COUNT, 1, most.bit_length() + 1, tmp_path)
     assert not simulated(design, 0, given, monkeypatch), "without a fault there is none to find"
     found = {"simulated": 0, "vectors of a lane": 0, "properties": 0, "the same": 0}
     missed: list[str] = []

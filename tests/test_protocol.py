@@ -55,6 +55,7 @@ FAULTS = [
     ("spikec_sender", "(open & (rest == '0) & ~last)", "(rest == '0) & ~last"),
     ("spikec_control", "if (last_group) phase <= STORE", "if (group_valid) phase <= STORE"),
     ("spikec_control", "waited != WB'(DRAIN)", "1'b0"),
+    ("spikec_counters", "if (!held[k*WIDTH + WIDTH - 1])", "if (1'b1)"),
     ("spikec_window_walker", "place_group - GB'(PLACE_GROUPS)", "place_group + GB'(PLACE_GROUPS)"),
     ("spikec_window_rows", "column_b <= XB'", "column_b <= XB'(1) + XB'"),
 ]

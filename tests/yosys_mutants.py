@@ -109,17 +109,22 @@ def _flat(plan: Plan, made: Mapping[str, str]) -> list[str]:
     return [*_read(plan, made), "chformal -remove", "flatten", "opt_clean"]
 
 
-def faulty(plan: Plan, made: Mapping[str, str], count: int, seed: int, folder: Path) -> Faulty:
-    """Build a design with so many faults into ``folder``."""
-    # No simulation fills 48 bits; those of a counter of 14 can all be seen.
-    short = {n: t.replace(".WIDTH(48), .AB", ".WIDTH(14), .AB") for n, t in made.items()}
+def faulty(
+    plan: Plan, made: Mapping[str, str], count: int, seed: int, bits: int, folder: Path
+) -> Faulty:
+    """Build a design with so many faults into ``folder``.
+
+    Its counters have no more bits than a simulation fills; none fills 48.
+    """
+    short = {n: t.replace(".WIDTH(48), .AB", f".WIDTH({bits}), .AB") for n, t in made.items()}
     assert short != made
     short = {n: t for n, t in short.items() if n.startswith(("rtl/", "mem/"))}
     simulators.write({n: protocol.with_properties(n, t) for n, t in short.items()}, folder)
     chosen = f"mutate -list {2 * count} -seed {seed} -o faults.ys"
     tools.yosys([*_flat(plan, short), chosen], folder)
-    # What a memory holds at the start must stay a constant.
-    listed = [f for f in (folder / "faults.ys").read_text().splitlines() if "$meminit" not in f]
+    # What a memory holds at the start must stay a constant, and Yosys reads it at every edge.
+    fixed = re.compile(r"-cell \S*\$meminit|-cell \S*\$memrd\S* -port (EN|CLK)")
+    listed = [f for f in (folder / "faults.ys").read_text().splitlines() if not fixed.search(f)]
     faults = [f"{f} -ctrl fault {BITS} {k + 1}" for k, f in enumerate(listed[:count])]
     tools.yosys([*_flat(plan, short), *faults, "write_cxxrtl -g0 design.cc"], folder)
     lines = simulators.design_header(plan, "cxxrtl").splitlines()

@@ -32,6 +32,7 @@ WRITE = (
     f"write_smt2 -wires {WRITTEN}",
 )
 # Properties hold from the first reset on.
+# A module without a reset states for itself from when on they hold.
 RESET = """
     logic started = 1'b0;
     always_ff @(posedge clk) if (rst) started <= 1'b1;
@@ -71,7 +72,8 @@ def with_properties(name: str, text: str) -> str:
     if module not in known:
         return text
     body, end, rest = text.rpartition("endmodule")
-    return f"{body}{RESET}{known[module]}{end}{rest}"
+    reset = RESET if re.search(r"\binput +logic +rst\b", text) else ""
+    return f"{body}{reset}{known[module]}{end}{rest}"
 
 
 def prove(made: Mapping[str, str], top: str) -> list[Kept]:

@@ -49,10 +49,10 @@ static void settle() { top.eval(); }
 
 static uint64_t random_state;
 
-// Whether one of the two streams is held back: mostly for single cycles, now and then for up to 64.
+// Whether one of the streams, or of the channels of the registers, is held back: mostly for single cycles, now and then for up to 64.
 static bool held_back(int stream) {
-    static uint64_t left[2];
-    static bool held[2];
+    static uint64_t left[4];
+    static bool held[4];
     if (!random_state) return false;
     if (left[stream]-- == 0) {
         random_state ^= random_state << 13;  // xorshift64 (Marsaglia 2003)
@@ -113,19 +113,37 @@ static void low() {
     settle();
 }
 
-// AXI4-Lite.
-static void write_register(uint32_t address, uint32_t data) {
-    put(PORT(s_axi_awvalid, s__axi__awvalid), 1);
-    put(PORT(s_axi_awaddr, s__axi__awaddr), address);
-    put(PORT(s_axi_wvalid, s__axi__wvalid), 1);
-    put(PORT(s_axi_wdata, s__axi__wdata), data);
-    put(PORT(s_axi_bready, s__axi__bready), 1);
-    for (low(); !part(PORT(s_axi_awready, s__axi__awready), 0); low()) cycle(false, 0, false);
+// One clock cycle of waiting for an answer of the registers; whether it came.
+template <typename Valid, typename Ready>
+static bool answered(Valid &valid, Ready &ready, uint32_t *data = nullptr) {
+    const bool take = !held_back(2);
+    put(ready, take);
+    low();
+    const bool came = take && part(valid, 0);
+    if (data) *data = part(PORT(s_axi_rdata, s__axi__rdata), 0);
     cycle(false, 0, false);
+    put(ready, 0);
+    return came;
+}
+
+// AXI4-Lite. An offer stays until it is taken; with a seed address, data and answers come apart.
+static void write_register(uint32_t address, uint32_t data) {
+    put(PORT(s_axi_awaddr, s__axi__awaddr), address);
+    put(PORT(s_axi_wdata, s__axi__wdata), data);
+    bool addressed = false, given = false, sent_address = false, sent_data = false;
+    while (!sent_address || !sent_data) {
+        addressed = !sent_address && (addressed || !held_back(2));
+        given = !sent_data && (given || !held_back(3));
+        put(PORT(s_axi_awvalid, s__axi__awvalid), addressed);
+        put(PORT(s_axi_wvalid, s__axi__wvalid), given);
+        low();
+        sent_address |= addressed && part(PORT(s_axi_awready, s__axi__awready), 0);
+        sent_data |= given && part(PORT(s_axi_wready, s__axi__wready), 0);
+        cycle(false, 0, false);
+    }
     put(PORT(s_axi_awvalid, s__axi__awvalid), 0);
     put(PORT(s_axi_wvalid, s__axi__wvalid), 0);
-    for (low(); !part(PORT(s_axi_bvalid, s__axi__bvalid), 0); low()) cycle(false, 0, false);
-    cycle(false, 0, false);
+    while (!answered(PORT(s_axi_bvalid, s__axi__bvalid), PORT(s_axi_bready, s__axi__bready))) {}
 }
 
 static uint32_t read_register(uint32_t address) {
@@ -134,11 +152,8 @@ static uint32_t read_register(uint32_t address) {
     for (low(); !part(PORT(s_axi_arready, s__axi__arready), 0); low()) cycle(false, 0, false);
     cycle(false, 0, false);
     put(PORT(s_axi_arvalid, s__axi__arvalid), 0);
-    put(PORT(s_axi_rready, s__axi__rready), 1);
-    for (low(); !part(PORT(s_axi_rvalid, s__axi__rvalid), 0); low()) cycle(false, 0, false);
-    const uint32_t data = part(PORT(s_axi_rdata, s__axi__rdata), 0);
-    cycle(false, 0, false);
-    put(PORT(s_axi_rready, s__axi__rready), 0);
+    uint32_t data = 0;
+    while (!answered(PORT(s_axi_rvalid, s__axi__rvalid), PORT(s_axi_rready, s__axi__rready), &data)) {}
     return data;
 }
 

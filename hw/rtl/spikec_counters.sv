@@ -1,4 +1,5 @@
-// Counters of what an engine did. A restart keeps them; clear sets them to zero.
+// Counters of what an engine did. A restart keeps them; clear sets them to zero. A counter whose
+// highest bit is set stays as it is: it says at least so many.
 module spikec_counters #(
     parameter [31:0] COUNT = 1,
     parameter [31:0] SB = 1,       // bits by which a counter may grow in a cycle
@@ -18,7 +19,8 @@ module spikec_counters #(
         grown <= clear ? '0 : step;
         for (int unsigned k = 0; k < COUNT; k++) begin
             if (clear) held[k*WIDTH +: WIDTH] <= '0;
-            else held[k*WIDTH +: WIDTH] <= held[k*WIDTH +: WIDTH] + WIDTH'(grown[k*SB +: SB]);
+            else if (!held[k*WIDTH + WIDTH - 1])
+                held[k*WIDTH +: WIDTH] <= held[k*WIDTH +: WIDTH] + WIDTH'(grown[k*SB +: SB]);
         end
     end
 
