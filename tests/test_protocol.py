@@ -1,5 +1,7 @@
 """Properties of the modules that carry events, proved, and refuted where a module is broken."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ from sizes import evidence, size
 from spikec.backends.fpga import protocol, tools
 from spikec.backends.fpga.build import library, texts
 from spikec.backends.fpga.plan import plan
+from spikec.backends.fpga.simulators import write
+from spikec.compiler.types import Bool, Tensor
 
 FULL = size(0, 1) == 1
 pytestmark = pytest.mark.skipif(
@@ -76,3 +80,65 @@ def test_a_broken_module_is_not_proved(module: str, old: str, new: str) -> None:
     wrong = [k for k in found if k.status != "proved"]
     assert {k.module for k in wrong} == {module}
     assert all(k.failed for k in wrong)
+
+
+def tiny() -> spikec.Program:
+    """Return four recurrent neurons with three inputs."""
+    random = np.random.default_rng(0)
+    nodes = (
+        spikec.Input("in", (3,), Bool()),
+        spikec.Population("a", (4,), spikec.LIF(decay=0.5, threshold=0.9, reset="zero")),
+        spikec.Output("out", "a"),
+    )
+    projections = (
+        spikec.Projection("in", "a", spikec.Dense(Tensor.floats(random.normal(size=(4, 3))))),
+        spikec.Projection(
+            "a", "a", spikec.Dense(Tensor.floats(random.normal(size=(4, 4)))), delay=1
+        ),
+    )
+    graph = spikec.Graph("tiny", nodes, projections, 1e-3)
+    return quantized(graph, random_spikes(graph, 2, 10, 0))
+
+
+CYCLES = size(14, 28)
+
+
+def test_a_network_under_every_host(tmp_path: Path) -> None:
+    """For so many cycles: no step is lost or made up, idle means idle, something moves."""
+    planned = plan(tiny(), 2)
+    made = dict(texts(planned))
+    sound = bounded(made, planned.label, tmp_path)
+    assert protocol.solve(sound, protocol.violated("bounded", CYCLES), 900) == "unsat"
+    early = "assign idle = ~rst"
+    name = f"rtl/{planned.label}.sv"
+    assert early in made[name]
+    made[name] = made[name].replace(early, "assign idle = 1'b1 | ~rst")
+    assert (
+        protocol.solve(bounded(made, planned.label, tmp_path), protocol.violated("bounded", 12))
+        == "sat"
+    )
+    most = 0
+    while _ends_a_step(sound, most + 1):
+        most += 1
+    assert most >= size(0, 1)
+    evidence("protocol_bounded", cycles=CYCLES, steps=most)
+
+
+def _ends_a_step(text: str, steps: int) -> bool:
+    path = protocol.path("bounded", CYCLES + 1, initial=True)
+    claim = f"(assert (= (|bounded_n steps_out| s{CYCLES}) (_ bv{steps} 8)))"
+    return protocol.solve(text, [*path, claim]) == "sat"
+
+
+def bounded(made: dict[str, str], top: str, folder: Path) -> str:
+    """Return a network and its host in SMT-LIB."""
+    parts = {n: t for n, t in made.items() if n.startswith(("rtl/", "mem/"))}
+    host = (Path(__file__).parent / "bounded.sv").read_text()
+    host = host.replace("NETWORK", top).replace("INPUTS", "3")
+    write({**parts, "rtl/bounded.sv": host}, folder)
+    script = [f"read_verilog -defer -formal -sv {n}" for n in parts if n.endswith(".sv")]
+    script += ["read_verilog -formal -sv rtl/bounded.sv"]
+    script += ["hierarchy -check -top bounded", "proc -norom", "flatten"]
+    script += ["async2sync", "chformal -lower", "memory -nomap -nordff", "opt -full", "dffunmap"]
+    tools.yosys([*script, "opt_clean", "write_smt2 -wires bounded.smt2"], folder)
+    return (folder / "bounded.smt2").read_text()

@@ -116,31 +116,35 @@ def plain(instance: str) -> str:
 def _ask(module: str, instance: str, text: str) -> Kept:
     """Ask whether a property can fail soon after a reset, then whether it can do so anywhere."""
     names = re.findall(r"^; yosys-smt2-assert (\d+) (\S+)", text, re.MULTILINE)
-    states = CYCLES + 1
-    path = _path(instance, states, initial=True)
-    claim = " ".join(f"(|{instance}_a| s{k})" for k in range(states))
-    soon = _solve(text, [*path, f"(assert (not (and {claim})))"])
-    if soon != "unsat":
-        failed = tuple(title for k, title in names if _fails(text, instance, path, k, states))
-        return Kept(module, instance, "refuted" if soon == "sat" else "unknown", failed)
-    path = [*_path(instance, 2, initial=False), f"(assert (|{instance}_a| s0))"]
-    later = _solve(text, [*path, f"(assert (not (|{instance}_a| s1)))"])
-    if later == "unsat":
-        return Kept(module, instance, "proved")
-    failed = tuple(
-        title
-        for k, title in names
-        if _solve(text, [*path, f"(assert (not (|{instance}_a {k}| s1)))"]) != "unsat"
-    )
-    return Kept(module, instance, "open" if later == "sat" else "unknown", failed)
+    for status, question in (("refuted", _soon), ("open", _later)):
+        answer = solve(text, question(instance))
+        if answer != "unsat":
+            failed = tuple(n for k, n in names if solve(text, question(instance, k)) != "unsat")
+            return Kept(module, instance, status if answer == "sat" else "unknown", failed)
+    return Kept(module, instance, "proved")
 
 
-def _fails(text: str, instance: str, path: list[str], number: str, states: int) -> bool:
-    claim = " ".join(f"(|{instance}_a {number}| s{k})" for k in range(states))
-    return _solve(text, [*path, f"(assert (not (and {claim})))"]) != "unsat"
+def _soon(instance: str, number: str = "") -> list[str]:
+    return violated(instance, CYCLES, number)
 
 
-def _path(instance: str, states: int, initial: bool) -> list[str]:
+def _later(instance: str, number: str = "") -> list[str]:
+    """Return that a property fails in a state, and none in the state before."""
+    ends = [f"(assert (|{instance}_a| s0))", f"(assert (not (|{instance}_a{_of(number)}| s1)))"]
+    return [*path(instance, 2, initial=False), *ends]
+
+
+def violated(instance: str, cycles: int, number: str = "") -> list[str]:
+    """Return that a property, or one of all, fails within so many cycles of the beginning."""
+    claim = " ".join(f"(|{instance}_a{_of(number)}| s{k})" for k in range(cycles + 1))
+    return [*path(instance, cycles + 1, initial=True), f"(assert (not (and {claim})))"]
+
+
+def _of(number: str) -> str:
+    return f" {number}" if number else ""
+
+
+def path(instance: str, states: int, initial: bool) -> list[str]:
     """Return states that follow one another, within what is assumed."""
     lines = [f"(declare-const s{k} |{instance}_s|)" for k in range(states)]
     lines += [f"(assert (|{instance}_i| s0))"] if initial else []
@@ -150,5 +154,6 @@ def _path(instance: str, states: int, initial: bool) -> list[str]:
     return lines
 
 
-def _solve(text: str, lines: list[str]) -> str:
-    return bitwuzla(f"{text}\n" + "\n".join(lines) + "\n", [], SECONDS).result
+def solve(text: str, lines: list[str], seconds: float = SECONDS) -> str:
+    """Return what bitwuzla answers to a question on modules in SMT-LIB."""
+    return bitwuzla(f"{text}\n" + "\n".join(lines) + "\n", [], seconds).result
