@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 import small
 import spikec
 from networks import Style, graphs, spikes_for
-from rtl_networks import assert_exact, every_kind, images, late, quantized, random_spikes, storm
+from rtl_networks import (
+    ASKED,
+    assert_exact,
+    every_kind,
+    images,
+    late,
+    mixed,
+    quantized,
+    random_spikes,
+    storm,
+)
 from sizes import evidence, examples, size
 from spikec.backends.fpga import cosim, tools
 from spikec.backends.fpga.build import header, texts
@@ -61,6 +71,12 @@ def test_loops_delays_and_late_starts() -> None:
     assert links.feedback
     assert [links.loops(a, k) for k, _ in links.weighted(a)] == [False, True, True]
     assert [links.loops(b, k) for k, _ in links.weighted(b)] == [False, False]
+
+
+def test_what_the_rtl_lets_a_host_change_is_constant_here() -> None:
+    """Thresholds that are registers in RTL have their compiled values."""
+    data = random_spikes(mixed(), 2, 12, 1)
+    assert_exact(quantized(mixed(), data, ASKED % 4), data, "hls", 4)
 
 
 @pytest.mark.parametrize("lanes", [4] if not FULL else [1, 2, 3, 4, 6, 16])

@@ -8,7 +8,16 @@ import pytest
 
 import small
 import spikec
-from rtl_networks import every_kind, images, late, quantized, random_spikes, storm
+from rtl_networks import (
+    ASKED,
+    every_kind,
+    images,
+    late,
+    mixed,
+    quantized,
+    random_spikes,
+    storm,
+)
 from sizes import evidence, size
 from spikec.backends.fpga.build import texts, write
 from spikec.backends.fpga.golden import golden
@@ -53,6 +62,7 @@ PROGRAMS = {
     "images": lambda: quantized(images(), random_spikes(images(), 1, 8, 0)),
     "kinds": lambda: every_kind(1),
     "counts": lambda: quantized(small.counting(), small.data()),
+    "controls": lambda: quantized(mixed(), random_spikes(mixed(), 1, 8, 0), ASKED % 4),
     "digits": lambda: spikec.compile(spikec.load("digits"), "zcu102"),
 }
 
