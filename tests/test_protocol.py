@@ -1,5 +1,6 @@
 """Properties of the modules that carry events, proved, and refuted where a module is broken."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +36,10 @@ def test_properties_are_of_modules() -> None:
 @pytest.mark.parametrize(
     ("program", "lanes"), [(busy, 3), (counting, 3), *([(digits, 16)] if FULL else [])]
 )
-def test_every_module_of_a_design_is_proved(program: object, lanes: int) -> None:
+def test_every_module_of_a_design_is_proved(
+    program: Callable[[], spikec.Program], lanes: int
+) -> None:
     """With the parameters that it has there."""
-    assert callable(program)
     planned = plan(program(), lanes)
     found = protocol.prove(texts(planned), planned.label)
     assert {k.status for k in found} == {"proved"}, [k for k in found if k.status != "proved"]

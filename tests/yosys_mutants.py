@@ -153,8 +153,12 @@ def simulated(design: Faulty, number: int, given: Given, patch: pytest.MonkeyPat
         given: Data, and a seed of back-pressure and resets; tried one after the other.
         patch: For the time of the call.
     """
+
+    def built(*_: object) -> Path:
+        return design.folder
+
     with patch.context() as changed:
-        changed.setattr(cosim, "bench", lambda *_: design.folder)
+        changed.setattr(cosim, "bench", built)
         changed.setattr(cosim, "LIMIT", SECONDS)
         changed.setenv("FAULT", str(number))
         for data, seed in given:

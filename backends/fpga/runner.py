@@ -176,7 +176,7 @@ class CosimRunner:
             ) << form.value_bits
             value = value if form.value_bits else np.ones_like(value)
             for s in self.plan.outputs:
-                wanted = sent[s.name][sample]
+                wanted: Array = sent[s.name][sample]
                 mine = event & (ids >= s.start) & (ids < s.start + s.size) & (step < len(wanted))
                 came: Array = np.zeros(wanted.shape, np.int64)
                 np.add.at(came, (step[mine], ids[mine] - s.start), value[mine])
