@@ -15,6 +15,7 @@ from spikec.backends.fpga.memory import address_bits
 from spikec.backends.fpga.plan import Channel, Engine, Plan, Stream
 from spikec.backends.fpga.wires import width
 from spikec.compiler.expr import Expr, topological
+from spikec.compiler.types import Exact
 
 # A DSP48E2 multiplies 27 by 18 bits; Yosys takes LUTs where the product or a factor is narrow.
 DSP_WIDE, DSP_NARROW, DSP_LEAST, DSP_PRODUCT = 27, 18, 2, 9
@@ -161,20 +162,40 @@ def _op(node: Expr) -> Iterator[tuple[str, float]]:
             yield "compared", max(widths)
         case "where":
             yield "selected", wide
-        case "min" | "max" | "saturate":
-            yield "compared", max(widths) * (1 if node.op != "saturate" else 2)
+        case "min" | "max":
+            yield "compared", max(widths)
+            yield "selected", wide
+        case "saturate":
+            yield "compared", _bounds(node)
             yield "selected", wide
         case "abs":
             yield "added", wide
             yield "selected", wide
         case "round" if isinstance(node.value, tuple) and node.value[1] != "floor":
-            yield "added", widths[0]
+            yield "added", int(node.value[0])  # bits that are not rounded off only pass a carry
         case "lookup":
             yield "selected", wide * 2 ** max(0, widths[0] - 6)
         case "mul" if not dsps(widths[0], widths[1], wide):
             yield "multiplied", widths[0] * widths[1]
         case _:
             return
+
+
+def _bounds(node: Expr) -> int:
+    """Return the bits that the comparisons of a saturation look at.
+
+    Only of sides that can act, and the bits above a bound that is a power of two.
+    """
+    operand = node.args[0].dtype
+    assert isinstance(node.value, tuple)
+    assert isinstance(operand, Exact)
+    lo, hi = (int(x) for x in node.value)
+    total = 0
+    for acts, size in ((operand.hi > hi, hi + 1), (operand.lo < lo, -lo)):
+        if acts:
+            low = size.bit_length() - 1 if size > 0 and size & (size - 1) == 0 else 0
+            total += operand.width - low
+    return total
 
 
 def multipliers(engine: Engine) -> int:
