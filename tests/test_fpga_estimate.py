@@ -78,8 +78,8 @@ def test_memories_against_yosys(tmp_path: Path) -> None:
             made = f"spikec_memory #({sizes}) m(.clk, .write(we), .write_address(w),"
             made += ".write_data(d), .read_address(r), .read_data(q));"
         else:
-            numbers = [int(n) for n in random.integers(0, 1 << min(width, 30), depth)]
-            lines = "".join(f"{n & ((1 << width) - 1):x}\n" for n in numbers)
+            words = [int.from_bytes(random.bytes(48), "little") for _ in range(depth)]
+            lines = "".join(f"{n & ((1 << width) - 1):x}\n" for n in words)
             (tmp_path / f"m{k}.hex").write_text(lines)
             made = f'spikec_rom #({sizes}, .INIT("m{k}.hex")) m(.clk, .address(r), .data(q));'
         parts.append(f"module m{k}({ports}, output logic [{width - 1}:0] q); {made} endmodule")
