@@ -21,7 +21,7 @@ from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.estimate import estimate
 from spikec.backends.fpga.netlist import Resources
 from spikec.backends.fpga.plan import Plan, plan
-from spikec.backends.fpga.runner import RtlRunner
+from spikec.backends.fpga.runner import CosimRunner
 from spikec.backends.fpga.synth import synthesise
 from spikec.compiler.signals import encode
 from spikec.compiler.types import Array, Bool, Tensor
@@ -98,7 +98,7 @@ def measure(made: spikec.Program, lanes: int, data: Array, simulator: str | None
     """Return cells and cycles of the network with so many lanes."""
     planned = plan(made, lanes)
     files = texts(planned)
-    runner = RtlRunner(planned, files, simulator)
+    runner = CosimRunner(planned, files, simulator)
     runner.run({"image": data.astype(np.int64)})
     assert runner.last is not None
     cycles = sum(runner.last.cycles)

