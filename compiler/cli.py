@@ -200,10 +200,30 @@ def compile_command(
     ] = None,
     explain: Explain = False,
     plot: MeshPlot = None,
+    clock: Annotated[
+        float | None, typer.Option(metavar="HZ", help="FPGA: the clock to aim at; 200e6.")
+    ] = None,
+    lanes: Annotated[
+        str | None,
+        typer.Option(metavar="auto|N", help="FPGA: neurons updated at once, at most; 16."),
+    ] = None,
+    fit: Annotated[bool, typer.Option("--fit", help="FPGA: the smallest engines.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="FPGA: the fastest engines that fit the part.")
+    ] = False,
+    steps_per_second: Annotated[
+        float | None, typer.Option(metavar="N", help="FPGA: throughput to reach, as small as can.")
+    ] = None,
+    latency: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="FPGA: of a step through all engines, the same."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
     """Compile a model for a target into a build folder."""
+    size = cli_synth.Size(clock, lanes, fit, fast, steps_per_second, latency)
+    pipeline = cli_synth.pipeline(target, pipeline, size)
     options = {"--encode": encode, "--steps": steps, "--seed": seed, "--labels": labels}
     _need(calibration, "--calibration", options)
     data = tasks.Data(calibration, encode, steps, seed, labels)

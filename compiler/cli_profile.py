@@ -1,11 +1,11 @@
 """What ``spikec profile`` does: run a build on data, count, and price the counts."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikec.compiler.artifact import open_folder
-from spikec.compiler.cli_report import Bar, Block, Findings, Report
+from spikec.compiler.cli_report import Bar, Block, Findings, Report, Table
 from spikec.compiler.cli_tasks import Data
 from spikec.compiler.counting import count_inputs
 from spikec.compiler.energy import EnergyReport, Options, price
@@ -17,6 +17,7 @@ from spikec.compiler.prices import PriceBook, book_names, load_prices
 from spikec.compiler.target import load_target
 
 if TYPE_CHECKING:
+    from spikec.backends.fpga.ledger import Ledger
     from spikec.compiler.mapping.work import Work
 
 # Options that change an energy only through a price of this event.
@@ -55,10 +56,12 @@ def profile(
         check_place(plot, books)
     findings = Findings()
     inputs = data.read(program.graph, findings)
-    work = _work(program)
-    observe = None if work is None else work.add
+    work, ledger = _work(program), _ledger(program)
+    observe = work.add if work is not None else ledger.add if ledger is not None else None
     with Bar() as bar:
         counts = count_inputs(program, inputs, backend, progress=bar, observe=observe)
+    if ledger is not None:
+        counts = replace(counts, hardware=ledger.cells)
     reports = [price(counts, book, options) for book in books] or [price(counts, None, options)]
     blocks: list[Block] = [counts_text(counts), "", neurobench_text(counts)]
     shown: dict[str, Any] = {
@@ -68,6 +71,8 @@ def profile(
         "reports": [r.as_json() for r in reports],
     }
     blocks += _energies(reports, program.target)
+    if ledger is not None:
+        blocks += _hardware(ledger, shown)
     if work is not None:
         blocks += _moves(work, shown)
         blocks += _step_times(work, books, shown)
@@ -121,6 +126,28 @@ def _work(program: Program) -> "Work | None":
     from spikec.compiler.mapping.work import Work
 
     return Work(program)
+
+
+def _ledger(program: Program) -> "Ledger | None":
+    """Return what counts what an FPGA does, if it is one."""
+    if load_target(program.target).backend != "fpga":
+        return None
+    from spikec.backends.fpga.ledger import Ledger
+    from spikec.backends.fpga.plan import plan
+
+    planned = plan(program)
+    return Ledger(planned) if Ledger.covers(planned) else None
+
+
+def _hardware(ledger: "Ledger", shown: dict[str, Any]) -> list[Block]:
+    """Return the counters of the engines."""
+    shown["hardware"] = {"counters": ledger.counters, "accesses": ledger.cells}
+    columns = (*next(iter(ledger.counters.values())), *next(iter(ledger.cells.values())))
+    rows = tuple(
+        (name, *(f"{n:,}" for n in (*row.values(), *ledger.cells[name].values())))
+        for name, row in ledger.counters.items()
+    )
+    return ["", Table(("engine", *(c.replace("_", " ") for c in columns)), rows)]
 
 
 def _moves(work: "Work", shown: dict[str, Any]) -> list[Block]:

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -129,6 +129,8 @@ def compile_model(
     program, why = _compile(source, target, pipeline, data, findings, dump, wanted)
     backend = find_backend(load_target(target).backend)
     misfits = backend.supports(program)
+    figures, table = _estimated(backend, program)
+    why = Report({**why.data, **figures}, [*why.blocks, *table])
     if misfits:
         lines = [f"{program.graph.name} does not fit {target}; nothing is written", *why.blocks]
         findings.tell(*misfits)
@@ -149,6 +151,14 @@ def compile_model(
         "reports": program.reports,
     }
     return Report(shown, blocks, findings)
+
+
+def _estimated(backend: Any, program: Program) -> tuple[Mapping[str, Any], Sequence[Block]]:
+    """Return what the backend says that a program takes, if it has such figures."""
+    if program.stage != "integer" or not hasattr(backend, "figures"):
+        return {}, []
+    data, blocks = backend.figures(program)
+    return data, blocks
 
 
 def _compile(

@@ -13,7 +13,7 @@ messages. Without a mapping messages and their ways are unknown: None, never 0.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, ClassVar, cast
 
 from spikec.compiler.errors import SpikecError
@@ -91,6 +91,7 @@ class Counts:
         sources: By name, inputs and populations.
         populations: By name.
         projections: By ``source -> target``.
+        hardware: By population, what its hardware does: see the ledger of a backend.
     """
 
     fixed: ClassVar[frozenset[str]] = frozenset({"network", "dt", "cores", "footprint"})
@@ -103,6 +104,7 @@ class Counts:
     sources: Mapping[str, SourceCounts]
     populations: Mapping[str, PopulationCounts]
     projections: Mapping[str, ProjectionCounts]
+    hardware: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
 
     def __add__(self, other: "Counts") -> "Counts":
         """Return the counts of two runs of one program; errors of ``_sum``."""

@@ -300,6 +300,8 @@ def _amounts(counts: Counts) -> dict[Place, dict[str, int | None]]:
             "idle": p.accesses - p.updates,
             "spike": p.spikes,
         }
+    for name, accesses in counts.hardware.items():
+        made["population", name] |= accesses
     for name, q in counts.projections.items():
         made["projection", name] = {
             f"synop_{q.storage}": q.total,

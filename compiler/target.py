@@ -49,7 +49,7 @@ class Target:
     unchecked: str = ""
     limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
     mesh: Mesh | None = None
-    device: Mapping[str, int | str] = field(default_factory=dict[str, int | str])
+    device: Mapping[str, int | float | str] = field(default_factory=dict[str, int | float | str])
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -295,7 +295,7 @@ def test_targets_and_models(terminal: Terminal) -> None:
     assert out.splitlines()[0].split() == ["target", "runs", "on", "prices"]
     assert "\n\ntarget  pipeline\ncpu     discretize\n" in out
     shown = {t["name"]: t["prices"] for t in terminal.json("targets")["targets"]}
-    boards: dict[str, list[str]] = {"kv260": [], "zcu102": [], "zcu104": []}
+    boards = {n: ["ultrascale_prior", "mcc_80pj"] for n in ("kv260", "zcu102", "zcu104")}
     loihi: dict[str, list[str]] = {"loihi1": ["davies_2018", "sanafe_2_2_9"], "loihi2": []}
     assert shown == {"cpu": [], **loihi, **boards}
     out, _ = terminal("models")

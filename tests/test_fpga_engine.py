@@ -243,7 +243,7 @@ def test_cycles_of_an_engine_that_never_waits(kind: str) -> None:
 
 
 MUTANTS = [
-    ("spikec_accumulator", "now[k*WIDTH +: WIDTH] + add", "now[k*WIDTH +: WIDTH] - add"),
+    ("spikec_accumulator", "data[k*WIDTH +: WIDTH] + kept", "data[k*WIDTH +: WIDTH] - kept"),
     ("spikec_sender", "base + IB'(LANES * STRIDE)", "base + IB'(LANES * STRIDE + 1)"),
     ("spikec_fifo", "preloaded <= PB'(PRELOAD);", "preloaded <= '0;"),
     ("spikec_walker", "left <= row_words - CB'(1);", "left <= '0;"),

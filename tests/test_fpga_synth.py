@@ -88,8 +88,9 @@ def test_a_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert found.total.dsp == found.total.uram == 0
     for name in ("a", "b"):
         assert found.parts[name].ff > 300
-        assert any(s.part == name and s.register == "counters.held" for s in found.stages)
-        assert max(s.carry for s in found.stages if s.part == name) == 48  # of a counter
+        mine = [s for s in found.stages if s.part == name]
+        assert any(s.register.startswith("counters.") and s.carry == 48 for s in mine)
+        assert max(s.carry for s in mine) == 48
     monkeypatch.setattr(tools, "yosys", None)
     assert synth.synthesise(planned, made) == found
 

@@ -1,14 +1,20 @@
 """What the backend offers: whether a program fits, running its RTL in a simulator, emitting it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from spikec.backends.fpga import build
 from spikec.backends.fpga.claims import Claim, claims
+from spikec.backends.fpga.estimate import resources_data
+from spikec.backends.fpga.estimate_table import figures, misfits
 from spikec.backends.fpga.golden import golden
 from spikec.backends.fpga.plan import plan, supports
 from spikec.backends.fpga.runner import CosimRunner
 from spikec.backends.fpga.vivado import Built
 from spikec.backends.fpga.vivado import build as run_vivado
+from spikec.compiler.artifact import json_text
+from spikec.compiler.cli_report import Block
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Program
 
@@ -29,7 +35,11 @@ class Fpga:
 
     def supports(self, program: Program) -> tuple[Finding, ...]:
         """Return everything that engines cannot do."""
-        return supports(program)
+        return supports(program) or misfits(plan(program))
+
+    def figures(self, program: Program) -> tuple[Mapping[str, Any], list[Block]]:
+        """Return what a program takes of the part, by estimate, as data and as text."""
+        return figures(plan(program))
 
     def prepare(self, program: Program) -> CosimRunner:
         """Return the RTL of a program, or its HLS C++, to be run.
@@ -53,7 +63,8 @@ class Fpga:
     def emit(self, program: Program, folder: Path) -> tuple[str, ...]:
         """Write RTL, HLS C++, memories, golden vectors and a description."""
         made = plan(program)
-        return build.write({**build.texts(made), **golden(made)}, folder)
+        resources = {"resources.json": json_text(resources_data(made))}
+        return build.write({**build.texts(made), **golden(made), **resources}, folder)
 
     def prove(self, program: Program, folder: Path) -> list[Claim]:
         """Prove what can be proved of a build, which must be what is written now."""

@@ -190,7 +190,7 @@ def _memory(engine: Engine, k: int, words: Words) -> list[str]:
     init = f'.INIT("mem/{engine.label}_weights{k}.hex")'
     if not engine.controls.upload:
         return [
-            f"    spikec_rom #({sizes}, .OUTPUT(1),",
+            f'    spikec_rom #({sizes}, .OUTPUT(1), .STYLE("{words.style}"),',
             f"        {init}) ch{k}_rom (",
             f"        .clk, .address(ch{k}_address), .data(ch{k}_word)",
             "    );",

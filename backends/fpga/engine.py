@@ -140,13 +140,18 @@ def _sums(engine: Engine) -> list[str]:
             text = f"ch{here[0][0]}_part"
         else:
             text = _choose([(f"read[{k}]", f"ch{k}_part") for k, _ in here], f"(LANES*{w})")
-        hit = " | ".join(f"read[{k}]" for k, _ in here) or "1'b0"
+        hit = f"({' | '.join(f'read[{k}]' for k, _ in here)})" if here else "1'b0"
         lines += [f"    logic add_{port};", f"    logic [LANES*{w}-1:0] part_{port};"]
         lines += [
             f"    logic [LANES*{w}-1:0] bias_{port};",
             f"    logic [LANES*{w}-1:0] sum_{port};",
         ]
-        clocked += [f"        add_{port} <= ~rst & ({hit});", f"        part_{port} <= {text};"]
+        clocked += [
+            f"        add_{port} <= ~rst & ({hit});",
+            f"        part_{port} <= {hit} ? {text} : '0;"
+            if here
+            else f"        part_{port} <= '0;",
+        ]
     lines += [
         "    always_ff @(posedge clk) begin",
         "        added <= ~rst & (read != '0);",

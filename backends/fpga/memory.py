@@ -13,6 +13,9 @@ from spikec.compiler.types import Array, Exact
 if TYPE_CHECKING:
     from spikec.backends.fpga.window import Window
 
+# Words of a table of which each bit takes one LUT.
+LUT_WORDS = 64
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Words:
@@ -33,6 +36,17 @@ class Words:
     def width(self) -> int:
         """Bits of a word."""
         return sum(numbers.shape[1] * bits for numbers, bits in self.fields)
+
+    @property
+    def style(self) -> str:
+        """What weights are stored in: logic where each bit takes one LUT, else block RAM."""
+        return "block" if self.depth > LUT_WORDS else "auto"
+
+    def columns(self) -> int:
+        """Return how many bits of a word differ from each other and from word to word."""
+        bits = np.concatenate([_bits(numbers, wide) for numbers, wide in self.fields], axis=1)
+        moving = bits[:, bits.min(axis=0) != bits.max(axis=0)]
+        return len(np.unique(moving, axis=1).T)
 
     def text(self) -> str:
         """Return one word a line."""

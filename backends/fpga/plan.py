@@ -310,12 +310,13 @@ def _misfits(made: Plan) -> list[Finding]:
     return found
 
 
-def plan(program: Program, most_lanes: int | None = None) -> Plan:
+def plan(program: Program, most_lanes: int | Mapping[str, int] | None = None) -> Plan:
     """Return the engines of an integer program.
 
     Args:
         program: In integers.
-        most_lanes: Lanes of an engine at most; what the pass ``engines`` chose if not given.
+        most_lanes: Lanes of an engine at most, or by population; what the pass ``engines`` chose if
+            not given.
 
     Raises:
         SpikecError: SPK1853 on a number of lanes; errors of ``legalize``.
@@ -323,8 +324,7 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
     if most_lanes is None:
         said: Any = program.reports.get("engines", {"lanes": DEFAULT_LANES})
         most_lanes = said.get("lanes") if hasattr(said, "get") else None
-    if not isinstance(most_lanes, int) or most_lanes < 1:
-        raise SpikecError("SPK1853", "lanes", f"{most_lanes} is not 1 or more", "Give a number")
+    most = _most_lanes(program.graph, most_lanes)
     graph, asked = program.graph, controls(program)
     variable = intervals(graph, asked)
     typed = lanes(graph, variable)
@@ -345,7 +345,7 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
     prompt = {i.name for i in graph.inputs}
     engines: list[Engine] = []
     for p in graph.order():
-        layout = _layout(graph, p, most_lanes)
+        layout = _layout(graph, p, most[p.name])
         channels = _channels(graph, p, sources, signals, layout)
         if not any(c.delay == 0 and c.source and c.source.name in prompt for c in channels):
             # Else it would not know when a step begins, or run ahead by a delay.
@@ -383,6 +383,18 @@ def plan(program: Program, most_lanes: int | None = None) -> Plan:
         tuple(engines),
         tuple(sources[name] for name in tapped),
     )
+
+
+def _most_lanes(graph: Graph, said: Any) -> dict[str, int]:
+    """Return the most lanes of every population."""
+    by_name = hasattr(said, "get")
+    found: dict[str, Any] = {
+        p.name: said.get(p.name) if by_name else said for p in graph.populations
+    }
+    for most in found.values():
+        if not isinstance(most, int) or most < 1:
+            raise SpikecError("SPK1853", "lanes", f"{most} is not 1 or more", "Give a number")
+    return found
 
 
 def chosen_lanes(size: int, most: int) -> int:

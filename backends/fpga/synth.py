@@ -6,6 +6,7 @@ the user's cache folder under a hash of everything they were made of.
 
 import hashlib
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -67,7 +68,8 @@ def synthesise(plan: Plan, made: Mapping[str, str], limit: float = LIMIT) -> Syn
     tool = f"Yosys (pyosys {version('pyosys')})"
     digest = hashlib.sha256(f"{tool}\n{script}\n{_READER}".encode())
     for name in sorted(parts):
-        digest.update(f"{name}\0{len(parts[name])}\0{parts[name]}".encode())
+        text = _COMMENT.sub("", parts[name])
+        digest.update(f"{name}\0{len(text)}\0{text}".encode())
     place = cache().parent / "synth" / f"{digest.hexdigest()[:32]}.json"
     if place.is_file():
         return _read(json.loads(place.read_text("utf-8")))
@@ -84,6 +86,8 @@ def synthesise(plan: Plan, made: Mapping[str, str], limit: float = LIMIT) -> Syn
     return found
 
 
+# Comments, among them the hash of the program in a header.
+_COMMENT = re.compile(r"\s*//.*|\s*/\*.*?\*/")
 # What the netlist is read for; a change makes old results in the cache useless.
 _READER = "1"
 

@@ -24,10 +24,7 @@ module spikec_counters #(
         end
     end
 
-    always_comb begin
-        value = '0;
-        for (int unsigned k = 0; k < COUNT; k++) begin
-            if (select == AB'(k)) value = held[k*WIDTH +: WIDTH];
-        end
-    end
+    logic [(1<<AB)*WIDTH-1:0] all;   // with zeros beyond the last
+    assign all = ((1 << AB) * WIDTH)'(held);
+    assign value = all[select*WIDTH +: WIDTH];
 endmodule

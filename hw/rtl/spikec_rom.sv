@@ -4,12 +4,16 @@ module spikec_rom #(
     parameter [31:0] DEPTH = 2,
     parameter [31:0] AB = 1,       // bits of the address
     parameter [31:0] OUTPUT = 0,   // 1: with an output register
+    /* verilator lint_off UNUSEDPARAM */
+    parameter STYLE = "auto",            // block: block RAM, also where logic would do
+    /* verilator lint_on UNUSEDPARAM */
     parameter INIT = ""         // hexadecimal file, one word a line
 ) (
     input  logic             clk,
     input  logic [AB-1:0]    address,
     output logic [WIDTH-1:0] data
 );
+    (* rom_style = STYLE *)
     logic [WIDTH-1:0] memory [0:DEPTH-1];
     logic [WIDTH-1:0] word;
 
