@@ -25,7 +25,8 @@ def make(_: Path, done: Path) -> None:
 
 
 def age(place: Path, seconds: float) -> None:
-    os.utime(place, (time.time() - seconds,) * 2)
+    then = time.time() - seconds
+    os.utime(place, (then, then))
 
 
 def test_what_was_used_longest_ago_goes(folder: Path) -> None:
