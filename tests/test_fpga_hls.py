@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 import small
 import spikec
 from networks import Style, graphs, spikes_for
-from rtl_networks import assert_exact, every_kind, images, late, quantized, random_spikes, storm
+from rtl_networks import (
+    ASKED,
+    assert_exact,
+    every_kind,
+    images,
+    late,
+    quantized,
+    random_spikes,
+    storm,
+)
 from sizes import evidence, examples, size
 from spikec.backends.fpga import cosim, tools
 from spikec.backends.fpga.build import header, texts
@@ -79,6 +88,13 @@ def test_every_neuron_kind(seed: int) -> None:
     runner = assert_exact(program, random_spikes(program.graph, 2, 20, seed), "hls", 1 + seed % 5)
     assert runner.last is not None
     assert sum(c["saturations"] for c in runner.last.counters) > 50
+
+
+def test_what_a_host_may_change_in_the_rtl() -> None:
+    """Stays as it is compiled."""
+    program = quantized(small.network(recurrent=1), small.data(), ASKED % 2)
+    assert any(e.registers for e in plan(program).engines)
+    assert_exact(program, small.data(), "hls")
 
 
 @given(graph=graphs(Style(on_grid=False, value_sources=True)), lanes=st.integers(1, 32))

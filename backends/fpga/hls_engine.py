@@ -238,6 +238,9 @@ def _arguments(engine: Engine) -> list[str]:
     for p in engine.lane.inputs:
         if p.role == "input":
             given.append(f"sum_{p.name}[g][k]" if p.source in engine.ports else "0LL")
+        elif p in engine.registers:  # here it keeps the value that it starts with
+            value = engine.population.model().parameters()[p.source].data.flat[0]
+            given.append(f"{int(value)}LL")
         else:
             given.append(f"{p.name}[g][k]")
     return [*given, *(p.name for p in engine.lane.outputs)]
