@@ -75,25 +75,24 @@ def test_braille(name: str, lanes: int, seed: int, simulator: str, data: Path) -
 # ---------------------------------------------------------------- generated networks
 
 
-@needs(*simulators.NEEDS["verilator"])
+@pytest.mark.parametrize("simulator", BOTH if FULL else [VERILATOR])
 @given(
     graph=graphs(Style(on_grid=False, value_sources=True)),
     lanes=st.integers(1, 32),
     seed=st.integers(0, 3),
 )
 @settings(examples(3, 100), phases=[Phase.generate])  # shrinking would build hundreds
-def test_generated_networks(graph: spikec.Graph, lanes: int, seed: int) -> None:
+def test_generated_networks(simulator: str, graph: spikec.Graph, lanes: int, seed: int) -> None:
     """Every synapse kind, recurrence, delays, skips, sums, values; some under back-pressure."""
     data = spikes_for(graph, 2, 12, 1)
     pipeline = "discretize,quantize{weight_bits=6,state_bits=20}"
     program = spikec.compile(graph, pipeline=pipeline, calibration=data)
-    assert_exact(program, data, "verilator", lanes, seed)
+    assert_exact(program, data, simulator, lanes, seed)
 
 
-# CXXRTL takes minutes to build so many engines.
 EVERY_KIND = [
     *(pytest.param(*VERILATOR.values, k, marks=VERILATOR.marks) for k in range(size(1, 8))),
-    *([pytest.param(*CXXRTL.values, 0, marks=CXXRTL.marks)] if FULL else []),
+    *(pytest.param(*CXXRTL.values, k, marks=CXXRTL.marks) for k in range(size(0, 8))),
 ]
 
 

@@ -97,6 +97,13 @@ def test_every_neuron_kind(seed: int) -> None:
     assert sum(c["saturations"] for c in runner.last.counters) > 50
 
 
+def test_what_a_host_may_change_in_the_rtl() -> None:
+    """Stays as it is compiled."""
+    program = quantized(small.network(recurrent=1), small.data(), ASKED % 2)
+    assert any(e.registers for e in plan(program).engines)
+    assert_exact(program, small.data(), "hls")
+
+
 @given(graph=graphs(Style(on_grid=False, value_sources=True)), lanes=st.integers(1, 32))
 @settings(examples(1, 100), phases=[Phase.generate])
 def test_generated_networks(graph: spikec.Graph, lanes: int) -> None:

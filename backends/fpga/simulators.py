@@ -106,7 +106,9 @@ def bench(
         build(plan, sorted(n for n in parts if n.startswith("rtl/")), work, waves)
         shutil.copy2(work / "bench", done / "bench")
 
-    return cache.kept(cache.digest(f"{simulator}{'-waves' * waves}", parts), make)
+    # How it is built is part of the name too.
+    named = {**parts, "builder": Path(__file__).read_text(encoding="utf-8")}
+    return cache.kept(cache.digest(f"{simulator}{'-waves' * waves}", named), make)
 
 
 def write(parts: Mapping[str, str], folder: Path) -> None:
@@ -154,10 +156,9 @@ def _verilated(waves: bool) -> list[Path]:
 
 def _cxxrtl(plan: Plan, sources: list[str], folder: Path, waves: bool) -> None:
     script = [f"read_verilog -defer -sv -DSPIKEC_TRACE {name}" for name in sources]
-    script += [
-        f"hierarchy -check -top {plan.label}",
-        f"write_cxxrtl {'' if waves else '-g0'} design.cc",
-    ]
+    # A function for each module: one for all takes a compiler seven times as long.
+    shown = "" if waves else "-g0"
+    script += [f"hierarchy -check -top {plan.label}", f"write_cxxrtl -noflatten {shown} design.cc"]
     tools.yosys(script, folder)
     include = tools.package_folder("pyosys") / "share/include/backends/cxxrtl/runtime"
     options = [*_defines(waves), "-std=c++17", "-O1", "-DSPIKEC_CXXRTL", f"-I{include}", "-I."]
