@@ -145,13 +145,20 @@ class Mapped:
 
 
 def ours(network: Network, limits: Limits, seed: int = 0) -> Mapped:
-    """Return what ``partition`` and ``place`` make of a network."""
+    """Return what ``partition`` and ``place`` make of a network.
+
+    Raises:
+        AssertionError: When a limit is broken.
+    """
     h = network.graph
     seat = partition(h, limits, seed)
     between = messages(h, seat)
+    used = usage(h, seat, between.shape[0], limits)
+    if exceeded(used, limits):
+        raise AssertionError(exceeded(used, limits))
     mesh = Mesh().holding(between.shape[0])
     ways = way_weight(between, place(between, mesh, seed), mesh)
-    return Mapped(usage(h, seat, between.shape[0], limits).traffic, ways, between.shape[0])
+    return Mapped(used.traffic, ways, between.shape[0])
 
 
 def best(name: str, network: Network, limits: Limits, seed: int = 0) -> Mapped | None:
