@@ -10,11 +10,10 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import mapping_networks as networks
-import numpy as np
-from mapping_baselines import LOIHI, geometry
+from mapping_baselines import LOIHI, geometry, messages
 
 from spikec.compiler.mapping.hypergraph import Hypergraph
 from spikec.compiler.mapping.mesh import Mesh
@@ -22,24 +21,8 @@ from spikec.compiler.mapping.partition import partition
 from spikec.compiler.mapping.placement import place, sequential, way_weight
 from spikec.compiler.mapping.usage import exceeded, usage
 from spikec.compiler.types import Array
-from spikec.compiler.untyped import sparse as sp
 
-AT_ONCE = 50_000  # sources whose targets are looked at together
 T = TypeVar("T")
-
-
-def messages(h: Hypergraph, seat: Array) -> Any:
-    """Return the messages per step between cores, csr (cores, cores); networks without inputs."""
-    nets, cores = h.nets, int(seat.max()) + 1
-    total = sp.csr_array((cores, cores))
-    for begin in range(0, nets.source.size, AT_ONCE):
-        start = nets.start[begin : begin + AT_ONCE + 1]
-        source = np.repeat(nets.source[begin : begin + AT_ONCE].astype(np.int64), np.diff(start))
-        pairs = np.unique(source * cores + seat[nets.target[start[0] : start[-1]]])
-        source, core = pairs // cores, pairs % cores
-        held = (h.rates[source], (seat[source], core))
-        total = total + sp.csr_array(held, shape=(cores, cores))
-    return total
 
 
 def timed(name: str, run: Callable[[], T]) -> T:

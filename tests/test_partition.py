@@ -2,7 +2,9 @@
 
 import itertools
 from collections import defaultdict
+from dataclasses import asdict, replace
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 import mapping_baselines as baselines
@@ -12,9 +14,13 @@ import pytest
 
 from sizes import FULL, evidence, size
 from spikec.compiler.errors import SpikecError
+from spikec.compiler.mapping.coarsen import coarsened
+from spikec.compiler.mapping.foresee import foresee, foresight
 from spikec.compiler.mapping.hypergraph import Edges, Hypergraph, Limits
 from spikec.compiler.mapping.level import contracted, finest
 from spikec.compiler.mapping.partition import partition, traffic
+from spikec.compiler.mapping.refine import shift
+from spikec.compiler.mapping.renumber import renumbered
 from spikec.compiler.mapping.state import state
 from spikec.compiler.mapping.usage import exceeded, usage
 from spikec.compiler.types import Array
@@ -95,26 +101,80 @@ def test_random_networks_keep_every_limit(seed: int) -> None:
     assert check(h, partition(h, SMALL, seed), SMALL) <= sequential
 
 
-# The second half takes many seconds each.
-COMPARED = ("MLP 784-128-10", "small world", "LeNet-5", "microcircuit", "synfire chain")
+# In the order of the time that all methods together take.
+QUICK = ("MLP 784-128-10", "liquid of 1,000", "small world")
+COMPARED = QUICK if not FULL else tuple(baselines.NETWORKS)
 
 
-@pytest.mark.parametrize("name", COMPARED[: size(1, 5)])
+def least_of_all(name: str, network: networks.Network) -> None:
+    """Assert that no baseline has less traffic or shorter ways; keep the figures."""
+    found = dict(baselines.compared(network))
+    known = {b: asdict(m) for b, m in found.items() if m}
+    evidence(f"partition {name}", **known)
+    ours = found["spikec"]
+    assert ours is not None
+    for baseline, other in found.items():
+        if other is not None:
+            assert ours.traffic <= other.traffic * (1 + 1e-9), baseline
+            assert ours.ways <= other.ways * (1 + 1e-9), baseline
+
+
+@pytest.mark.parametrize("name", COMPARED)
 def test_published_networks(name: str) -> None:
-    """Within every limit, and no more traffic than any baseline."""
-    network = baselines.NETWORKS[name][0]()
-    h = network.graph
-    seat = partition(h, LOIHI, 1)
-    ours = check(h, seat, LOIHI)
-    found: dict[str, float] = {}
-    for baseline in baselines.BASELINES:
-        try:
-            found[baseline] = baselines.best(baseline, network, LOIHI)[0]
-        except ModuleNotFoundError:
-            continue
-    evidence(f"partition {name}", spikec=ours, cores=int(seat.max()) + 1, **found)
-    for baseline, least in found.items():
-        assert ours <= least * (1 + 1e-9), baseline
+    """No more traffic and no longer ways than any baseline."""
+    least_of_all(name, baselines.NETWORKS[name][0]())
+
+
+@pytest.mark.skipif(not FULL, reason="many minutes each")
+@pytest.mark.parametrize("name", baselines.NETWORKS)
+def test_published_networks_in_full(name: str) -> None:
+    """Likewise at full size, but for baselines that would take hours."""
+    least_of_all(name, baselines.NETWORKS[name][1]())
+
+
+@pytest.mark.skipif(not FULL, reason="a minute")
+def test_a_trained_network(data: Path) -> None:
+    """Likewise for the CNN of the NIR paper, with the rates of recordings."""
+    least_of_all("cnn_sinabs", baselines.recognizer(data))
+
+
+def test_foreseen_excess_is_that_after_the_move() -> None:
+    """Every sort of excess, fine and coarse, one net a source and several."""
+    for seed in range(size(6, 200)):
+        random = np.random.default_rng(seed)
+        h = random_graph(seed, 40)
+        if seed % 2:
+            h = replace(h, edges=h.edges[:1])
+        level = finest(h, SMALL)
+        if seed % 3 == 0:
+            level = coarsened(level, seed)[0][-1]
+        s = state(level, random.integers(0, 9, level.vertices), 9)
+        f = foresight(9)
+        for _ in range(60):
+            v, b = int(random.integers(level.vertices)), int(random.integers(9))
+            if s.seat[v] != b:
+                foresee(level, s, v, b, f)
+                wanted = f.after.copy()
+                shift(level, s, v, b)
+                assert s.excess.tolist() == wanted.tolist()
+                assert not f.out.any()
+
+
+def test_renumbered_neurons_are_the_same_network() -> None:
+    """Each neuron keeps its sources, what it reaches, its rate, kinds and room."""
+    for edges in (1, 2):
+        h = random_graph(4, 50)
+        h = replace(h, edges=h.edges[:edges])
+        level = finest(h, SMALL)
+        order = np.random.default_rng(0).permutation(50).astype(np.int32)
+        other = renumbered(level, order)
+        seat = np.random.default_rng(1).integers(0, 5, 50)
+        a, b = state(level, seat, 5), state(other, seat[order], 5)
+        assert np.array_equal(a.use, b.use)
+        assert np.array_equal(a.excess, b.excess)
+        assert traffic(level, seat) == pytest.approx(traffic(other, seat[order]))
+        assert np.array_equal(level.room[order], other.room)
+        assert np.array_equal(level.rate[h.inputs :][order], other.rate[h.inputs :])
 
 
 def test_equal_bytes_for_an_equal_seed() -> None:

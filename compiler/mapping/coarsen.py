@@ -8,24 +8,33 @@ import numpy as np
 from spikec.compiler.compiled import compiled
 from spikec.compiler.mapping.fill import BUDGET, bits_alone, by_connectivity, uniform
 from spikec.compiler.mapping.level import Level, contracted
+from spikec.compiler.mapping.renumber import shuffled
 from spikec.compiler.types import Array
 
 PART = 8  # a cluster takes at most this part of a core's neurons
 LARGE, LARGE_PART = 30_000, 32  # likewise from so many neurons on, where coarse moves cost too much
-GROWN, SAMPLE = 10_000_000, 256  # pins from which first clusters are grown; looked at per neuron
+SAMPLE = 256  # pins that a neuron looks at where clusters are grown
 SILENT = 1e-6  # spikes per step that a silent source counts as
 STRANGE = 0.1  # rating, over that of the best cluster that is full
 SHRINK = 0.8  # coarsening ends where a level keeps more of its vertices
 
 
-def coarsened(level: Level, seed: int) -> tuple[list[Level], list[Array]]:
-    """Return ever coarser levels, the given one first, and the clusters that lead to each next."""
+def coarsened(
+    level: Level, seed: int, first: Array | None = None
+) -> tuple[list[Level], list[Array]]:
+    """Return ever coarser levels, the given one first, and the clusters that lead to each next.
+
+    Args:
+        level: The finest.
+        seed: Of the order in which vertices choose.
+        first: The first clusters; None makes them like the others.
+    """
     levels: list[Level] = [level]
     clusters: list[Array] = []
     part = LARGE_PART if level.vertices >= LARGE else PART
-    if level.pin.size > GROWN:
-        clusters.append(_grown(level))
-        levels.append(contracted(level, clusters[0], int(clusters[0].max()) + 1))
+    if first is not None:
+        clusters.append(first)
+        levels.append(contracted(level, first, int(first.max()) + 1))
     while True:
         cluster = _clusters(levels[-1], part, seed + len(levels))
         count = int(cluster.max()) + 1
@@ -35,7 +44,7 @@ def coarsened(level: Level, seed: int) -> tuple[list[Level], list[Array]]:
         levels.append(contracted(levels[-1], cluster, count))
 
 
-def _grown(level: Level) -> Array:
+def grown(level: Level) -> Array:
     """Return clusters that grow like cores, from a sample of synapses: cheap, and compact."""
     cap = level.cap.copy()
     cap[0] = max(cap[0] // LARGE_PART, 2)
@@ -46,7 +55,7 @@ def _grown(level: Level) -> Array:
 
 def _clusters(level: Level, part: int, seed: int) -> Array:
     """Return the cluster of each vertex, int32, numbered without gaps."""
-    order = np.random.default_rng(seed).permutation(level.vertices).astype(np.int32)
+    order = shuffled(np.random.default_rng(seed), level.vertices)
     most = np.array([max(level.cap[0] // part, 2), level.cap[1] // 2, level.cap[3] // 4])
     cluster = np.arange(level.vertices, dtype=np.int32)
     _join(level, order, most, bits_alone(level), np.array([seed], np.uint64), cluster)

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikec.compiler.compiled import compiled
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.mapping.coarsen import coarsened
+from spikec.compiler.mapping.coarsen import coarsened, grown
 from spikec.compiler.mapping.cuts import best_cuts
 from spikec.compiler.mapping.fill import bits_alone, by_connectivity, in_order
 from spikec.compiler.mapping.hypergraph import Hypergraph, Limits
@@ -17,6 +17,7 @@ from spikec.compiler.mapping.level import Level, finest
 from spikec.compiler.mapping.merge import merge
 from spikec.compiler.mapping.orders import breadth_order
 from spikec.compiler.mapping.refine import anneal
+from spikec.compiler.mapping.renumber import renumbered
 from spikec.compiler.mapping.state import OUT, State, state
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import sparse as sp
@@ -26,11 +27,11 @@ MARGINS = (1.0, 0.97, 0.9, 0.75, 0.5)  # of the out axons that an estimate may u
 SWEEPS, PINS = 30, 3_000_000  # annealed on a level of so many pins; others by the root of theirs
 COARSEST, BETWEEN, FINEST = 300, 20, 30  # sweeps at most on such levels
 SETTLE = 10  # sweeps without temperature, at most
-COLD = 4  # likewise on a level of more than LARGE pins, which is not annealed
+COLD = 4  # likewise on a finest level of more than LARGE pins, half on others; not annealed
 HOT = 0.05  # first temperature, as a part of a vertex's mean incoming rate
 SOFT = 1.0  # pins of a source at which a core costs half of its rate first, over their mean
-STARTS = 4  # at most, each hotter on its coarsest level than the one before, up to 16 times
-STARTED = 1_000_000  # pins of all starts together
+STARTS = 8  # at most, each hotter on its coarsest level than the one before, up to 16 times
+STARTED = 2_000_000  # pins of all starts together
 PROBE = 16  # cores that are filled to see whether a large network has structure
 LARGE = 10_000_000  # pins of a large network
 
@@ -61,9 +62,9 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
 
 def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
     if level.pin.size > LARGE and method in ("best", "multilevel") and _structured(level):
-        grown = _multilevel(level, seed * STARTS, HOT)
-        if grown is not None:
-            return [grown]
+        large = _large(level, seed * STARTS)
+        if large is not None:
+            return [large]
     sequential = _filled(level)
     if method == "sequential" or (sequential is not None and not sequential.any()):
         return [sequential]  # one core
@@ -81,7 +82,21 @@ def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
     return [*found, sequential]
 
 
-def _multilevel(level: Level, seed: int, hot: float, linear: bool = False) -> Array | None:
+def _large(level: Level, seed: int) -> Array | None:
+    """Return cores of a large network, renumbered by clusters; None if it does not fit."""
+    cluster = grown(level)
+    order = np.argsort(cluster, kind="stable").astype(np.int32)
+    seat = np.empty(level.vertices, np.int32)
+    found = _multilevel(renumbered(level, order), seed, HOT, first=cluster[order])
+    if found is None:
+        return None
+    seat[order] = found
+    return seat
+
+
+def _multilevel(
+    level: Level, seed: int, hot: float, linear: bool = False, first: Array | None = None
+) -> Array | None:
     """Return cores begun on a coarse level and refined from there to the finest; None if none.
 
     Args:
@@ -90,8 +105,9 @@ def _multilevel(level: Level, seed: int, hot: float, linear: bool = False) -> Ar
         hot: First temperature on the coarsest level, see ``anneal``.
         linear: Begin with cores cut from an order from one end of the network to the other,
             which suits chains, rather than grown.
+        first: The first clusters, where they are known.
     """
-    levels, clusters = coarsened(level, seed)
+    levels, clusters = coarsened(level, seed, first)
     coarsest = levels[-1]
     if linear:
         seat = best_cuts(coarsest, breadth_order(_graph(coarsest)))
@@ -135,9 +151,10 @@ def _annealed(level: Level, seat: Array, seed: int, hot: float, most: int) -> St
         sweeps = max(sweeps // 3, 4)
     settle = 2 if most == BETWEEN else SETTLE
     if level.in_source.size > LARGE:  # a sweep takes minutes: descent alone
-        sweeps, settle = 0, COLD
+        sweeps, settle = 0, COLD if most == FINEST else COLD // 2
     anneal(level, s, seed, hot, SOFT, min(sweeps, most), settle)
-    merge(level, s)
+    if most == FINEST or level.in_source.size <= LARGE:
+        merge(level, s)
     return s
 
 

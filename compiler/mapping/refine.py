@@ -14,7 +14,9 @@ import numpy as np
 
 from spikec.compiler.compiled import compiled
 from spikec.compiler.mapping.fill import uniform
+from spikec.compiler.mapping.foresee import Foresight, excess_of, foresee, foresight
 from spikec.compiler.mapping.level import Level
+from spikec.compiler.mapping.renumber import shuffled
 from spikec.compiler.mapping.state import IN, KINDS, NEURONS, State, enter, leave, neurons_excess
 from spikec.compiler.types import Array
 
@@ -48,6 +50,7 @@ class Scratch(NamedTuple):
         wish: For pairs of cores the last vertex that found no room, hashed.
         random: State of the generator, uint64 (1,).
         inner: Synapses that a source of the vertex has in the vertex itself, int32 (sources,).
+        foresight: Of moves.
     """
 
     gain: Array
@@ -57,6 +60,7 @@ class Scratch(NamedTuple):
     wish: Array
     random: Array
     inner: Array
+    foresight: Foresight
 
 
 def scratch(level: Level, s: State, seed: int) -> Scratch:
@@ -69,6 +73,7 @@ def scratch(level: Level, s: State, seed: int) -> Scratch:
         np.full(WISHES, -1, np.int32),
         np.array([seed * 2 + 1], np.uint64),
         np.zeros(level.rate.size, np.int32),
+        foresight(s.cores),
     )
 
 
@@ -96,7 +101,7 @@ def anneal(
     price = 2 * hot * scale * level.vertices / max(np.unique(s.seat).size, 1)
 
     def order() -> Array:
-        return random.permutation(level.vertices).astype(np.int32)
+        return shuffled(random, level.vertices)
 
     for i in range(sweeps):
         x = i / max(sweeps - 1, 1)
@@ -126,67 +131,51 @@ def look(level: Level, s: State, v: int, w: Scratch, soft: float) -> tuple[float
     for each core that holds a pin of it, itself or a target; with ``soft`` it costs less for cores
     with few pins, so that moves that only begin to clear a core are seen to lead somewhere.
     """
-    a, cost, n = s.seat[v], 0.0, 0
-    for i in range(level.in_start[v], level.in_start[v + 1]):
-        k, m = level.in_source[i], level.in_count[i]
-        home = level.home[k]
-        if home == v:
-            w.inner[k] = m
-            continue
-        own = s.seat[home] if home >= 0 else -1
-        more, n = _pins(level, s, k, m, own, a, True, w, n, soft)
-        cost += more
-    for i in range(level.own_start[v], level.own_start[v + 1]):
-        k = level.own[i]
-        more, n = _pins(level, s, k, w.inner[k] + 1, a, a, w.inner[k] > 0, w, n, soft)
-        cost += more
-        w.inner[k] = 0
+    # Half of all time is spent here: arrays are taken out of their tuples, and nothing is called
+    # that takes a tuple, since to pass one takes longer than the work on a source.
+    a, cost, n, rates = s.seat[v], 0.0, 0, level.rate
+    start, used = s.sources.start, s.sources.used
+    core, synapses = s.sources.core, s.sources.synapses
+    gain, shared, seen, near, inner = w.gain, w.shared, w.seen, w.near, w.inner
+    source, count, home, seat = level.in_source, level.in_count, level.home, s.seat
+    first, last = level.in_start[v], level.in_start[v + 1]
+    own, mine = level.own, level.own_start[v]
+    for i in range(first, last + level.own_start[v + 1] - mine):
+        if i < last:
+            k, m, targets = source[i], count[i], 1
+            lies = home[k]
+            if lies == v:
+                inner[k] = m
+                continue
+            lies = seat[lies] if lies >= 0 else -1
+        else:
+            k, lies = own[mine + i - last], a
+            m, targets = inner[k] + 1, min(inner[k], 1)
+            inner[k] = 0
+        rate, alone = rates[k], _spread(m, soft)
+        here, counted = (1 if lies == a else 0), lies < 0 or lies == a
+        for j in range(start[k], start[k] + used[k]):
+            c, pins = core[j], synapses[j]
+            if c == a:
+                here += pins
+                continue
+            if not seen[c]:
+                seen[c] = True
+                near[n] = c
+                n += 1
+            shared[c] += targets
+            if c == lies:
+                counted = True
+                pins += 1
+            gain[c] += rate * (alone - _spread(pins + m, soft) + _spread(pins, soft))
+        if not counted:
+            if not seen[lies]:
+                seen[lies] = True
+                near[n] = lies
+                n += 1
+            gain[lies] += rate * (alone - _spread(1 + m, soft) + _spread(1, soft))
+        cost += rate * (alone - _spread(here, soft) + _spread(here - m, soft))
     return cost, n
-
-
-@compiled
-def _pins(
-    level: Level,
-    s: State,
-    k: int,
-    m: int,
-    own: int,
-    a: int,
-    target: bool,
-    w: Scratch,
-    n: int,
-    soft: float,
-) -> tuple[float, int]:
-    """Add up what moving ``m`` pins of source ``k``, which lies in ``own``, out of ``a`` costs.
-
-    Cores near get what going there saves, and count the source where a pin of it is a target.
-    """
-    rate, table = level.rate[k], s.sources
-    alone = _spread(m, soft)
-    here = 1 if own == a else 0
-    saw_own = False
-    for j in range(table.start[k], table.start[k] + table.used[k]):
-        c, pins = table.core[j], table.synapses[j]
-        if c == a:
-            here += pins
-            continue
-        if not w.seen[c]:
-            w.seen[c] = True
-            w.near[n] = c
-            n += 1
-        if target:
-            w.shared[c] += 1
-        if c == own:
-            saw_own = True
-            pins += 1
-        w.gain[c] += rate * (alone - _spread(pins + m, soft) + _spread(pins, soft))
-    if own >= 0 and own != a and not saw_own:
-        if not w.seen[own]:
-            w.seen[own] = True
-            w.near[n] = own
-            n += 1
-        w.gain[own] += rate * (alone - _spread(1 + m, soft) + _spread(1, soft))
-    return rate * (alone - _spread(here, soft) + _spread(here - m, soft)), n
 
 
 @compiled
@@ -220,22 +209,23 @@ def _choose(w: Scratch, n: int, cost: float, temperature: float) -> int:
 @compiled
 def excess(level: Level, s: State) -> float:
     """Return by how much limits are exceeded, each excess as a part of its limit."""
-    total = float(s.excess[KINDS])
-    for r in range(KINDS):
-        total += s.excess[r] / level.cap[r]
-    return total
+    return excess_of(level, s.excess)
 
 
 @compiled
-def move(level: Level, s: State, v: int, b: int, allowed: float) -> bool:
-    """Move vertex ``v`` to core ``b`` unless the excess rises above what is allowed."""
-    a, kinds = s.seat[v], s.excess[KINDS]
+def shift(level: Level, s: State, v: int, b: int) -> None:
+    """Move vertex ``v`` to core ``b``."""
     leave(level, s, v)
     enter(level, s, v, b)
-    if excess(level, s) > allowed or s.excess[KINDS] > kinds:
-        leave(level, s, v)
-        enter(level, s, v, a)
+
+
+@compiled
+def move(level: Level, s: State, v: int, b: int, allowed: float, w: Scratch) -> bool:
+    """Move vertex ``v`` to core ``b`` unless the excess rises above what is allowed."""
+    after = foresee(level, s, v, b, w.foresight)
+    if after > allowed or w.foresight.after[KINDS] > s.excess[KINDS]:
         return False
+    shift(level, s, v, b)
     return True
 
 
@@ -260,22 +250,28 @@ def _swap(
         w.wish[(a * 1_000_003 + b) % WISHES] = v
         return False
     w.wish[back] = -1
-    leave(level, s, v)
-    enter(level, s, v, b)
-    cost, n = look(level, s, u, w, heat.soft)
-    change += float(cost - w.gain[a])
-    clear(w, n)
-    leave(level, s, u)
-    enter(level, s, u, a)
     t = heat.temperature
-    pays = change < 0.0 if t == 0.0 else np.log(uniform(w.random)) * t < -change
-    if pays and excess(level, s) <= allowed and s.excess[KINDS] <= kinds:
+    most = 0.0 if t == 0.0 else -np.log(uniform(w.random)) * t
+    # Both moves at once never save more than the two alone: what cannot pay is not tried.
+    if change + _alone(level, s, u, a, heat.soft, w) >= most:
+        return False
+    shift(level, s, v, b)
+    change += _alone(level, s, u, a, heat.soft, w)
+    shift(level, s, u, a)
+    if change < most and excess(level, s) <= allowed and s.excess[KINDS] <= kinds:
         return True
-    leave(level, s, u)
-    enter(level, s, u, b)
-    leave(level, s, v)
-    enter(level, s, v, a)
+    shift(level, s, u, b)
+    shift(level, s, v, a)
     return False
+
+
+@compiled
+def _alone(level: Level, s: State, v: int, c: int, soft: float, w: Scratch) -> float:
+    """Return by how much the traffic grows when vertex ``v`` goes to core ``c``."""
+    cost, n = look(level, s, v, w, soft)
+    change = cost - w.gain[c]
+    clear(w, n)
+    return change  # type: ignore[no-any-return]
 
 
 @compiled
@@ -296,7 +292,7 @@ def sweep(level: Level, s: State, order: Array, heat: Heat, w: Scratch) -> int:
             b = w.near[i]
             # What is refused without a try would be refused after it: nothing else can shrink.
             if (before > 0.0 or _beyond(level, s, v, b, w) <= allowed) and move(
-                level, s, v, b, allowed
+                level, s, v, b, allowed, w
             ):
                 went = True
                 break
@@ -329,13 +325,13 @@ def repair(level: Level, s: State, order: Array, w: Scratch) -> None:
                 if w.gain[w.near[i]] > w.gain[w.near[best]]:
                     best = i
             b = w.near[best]
-            went = move(level, s, v, b, before * (1 - 1e-9))
+            went = move(level, s, v, b, before * (1 - 1e-9), w)
             n -= 1
             w.near[best], w.near[n] = w.near[n], b
         clear(w, kept)
         empty = int(np.argmin(s.use[NEURONS]))
         if not went and s.use[NEURONS, empty] == 0:
-            move(level, s, v, empty, before * (1 - 1e-9))
+            move(level, s, v, empty, before * (1 - 1e-9), w)
 
 
 @compiled
