@@ -19,7 +19,6 @@ from rtl_networks import (
     every_kind,
     images,
     late,
-    mixed,
     quantized,
     random_spikes,
     storm,
@@ -71,12 +70,6 @@ def test_loops_delays_and_late_starts() -> None:
     assert links.feedback
     assert [links.loops(a, k) for k, _ in links.weighted(a)] == [False, True, True]
     assert [links.loops(b, k) for k, _ in links.weighted(b)] == [False, False]
-
-
-def test_what_the_rtl_lets_a_host_change_is_constant_here() -> None:
-    """Thresholds that are registers in RTL have their compiled values."""
-    data = random_spikes(mixed(), 2, 12, 1)
-    assert_exact(quantized(mixed(), data, ASKED % 4), data, "hls", 4)
 
 
 @pytest.mark.parametrize("lanes", [4] if not FULL else [1, 2, 3, 4, 6, 16])
