@@ -109,7 +109,7 @@ def page(entries: dict[str, dict[str, Any]]) -> str:
 
 def main() -> None:
     """Run and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--missing", action="store_true", help="leave out what passed on this code")
     parser.add_argument("files", nargs="*", metavar="FILE")
     given, arguments = parser.parse_known_args()
