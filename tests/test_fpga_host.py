@@ -416,9 +416,8 @@ def test_no_threshold_to_set() -> None:
     leaky = spikec.LeakyIntegrator(decay=0.5)
     many = spikec.LIF(decay=0.5, threshold=np.linspace(0.5, 1.5, 4))
     for graph in (small.network(leaky, leaky), small.network(many, leaky)):
-        program = quantized(graph, small.data(), ",engines{thresholds=2}")
         with pytest.raises(SpikecError) as caught:
-            plan(program)
+            quantized(graph, small.data(), ",engines{thresholds=2}")
         assert caught.value.code == "SPK1901"
 
 

@@ -105,7 +105,7 @@ def test_verify_writes_it_and_names_it(
         return {**parts, name: parts[name].replace(old, new, 1)}
 
     monkeypatch.setattr(build, "read", faulty)
-    old, new = "now[k*WIDTH +: WIDTH] + add", "now[k*WIDTH +: WIDTH] - add"
+    old, new = "WIDTH] + kept", "WIDTH] - kept"
     waves.unlink()
     assert run([*command, "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
