@@ -33,7 +33,7 @@ def test_programs(source: str, tmp_path: Path) -> None:
 def test_commands(tmp_path: Path) -> None:
     """The commands on the bundled model run in their order."""
     np.save(tmp_path / "digits.npy", np.random.default_rng(0).random((4, 64)))
-    assert len(COMMANDS) == 10
+    assert len(COMMANDS) == 12
     for command in COMMANDS:
         if "--backend fpga" in command and not tools.have(*simulators.NEEDS["verilator"]):
             continue
