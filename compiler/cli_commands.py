@@ -347,10 +347,10 @@ def verify(
     _need(data, "--input", {"--encode": encode})
     _need(lava, "--lava", {"--limit": limit})
     if prove:
-        others = {"--input": data, "--backend": backend, "--lava": lava, "--waves": waves}
-        others |= {"--model": model, "--dt": dt, "--semantics": semantics}
-        others |= {"--steps": steps, "--seed": seed, "--float64": float64 or None}
-        _refuse("--prove", others)
+        unused: dict[str, Any] = {"--input": data, "--backend": backend, "--lava": lava}
+        unused |= {"--waves": waves, "--model": model, "--dt": dt, "--semantics": semantics}
+        unused |= {"--steps": steps, "--seed": seed, "--float64": float64 or None}
+        _refuse("--prove", unused)
         return cli_verify.prove(Path(build))
     if lava is not None:
         _refuse("--lava", {"--backend": backend})
