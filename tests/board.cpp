@@ -38,7 +38,7 @@ static void move(bool take) {
 int main(int argc, char **argv) {
     const uint64_t seed = argc > 1 ? strtoull(argv[1], nullptr, 10) : 0;
     pauses = seed * 0x9E3779B97F4A7C15ull;
-    make(seed);
+    power_up(seed);
     put(PORT(aresetn, aresetn), 0);
     for (int k = 0; k < 4; k++) cycle(false, 0, false);
     put(PORT(aresetn, aresetn), 1);
