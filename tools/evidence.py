@@ -86,8 +86,8 @@ def page(entries: dict[str, dict[str, Any]]) -> str:
         "# Evidence",
         "",
         "Written by `make test-full`: every test at the counts that the issues name, file by file.",
-        "Where the code has changed since a file ran, its row says so: its figures are older. Files",
-        "that are not listed ran last as [evidence_before.md](evidence_before.md) says.",
+        "Where the code has changed since a file ran, its row says so: its figures are older.",
+        "Files that are not listed ran last as [evidence_before.md](evidence_before.md) says.",
         "",
         f"- Python {platform.python_version()}, "
         + ", ".join(f"{p} {version(p)}" for p in PACKAGES),

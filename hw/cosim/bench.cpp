@@ -176,7 +176,12 @@ static void start(bool reset, bool clear) {
     if (reset && read_register(0x04) != HASH) exit(5);
     // One after the other: what the sample before still does in the cycles of a restart counts.
     write_register(0x08, 1);
-    for (int k = 0; k < 4; k++) cycle(false, 0, false);
+    // Until the memories are filled, so that the cycles of all samples begin alike.
+    for (uint64_t k = 0; k < 4 || !part(PORT(idle, idle), 0); k++) {
+        cycle(false, 0, false);
+        low();
+        if (k > PATIENCE) exit(3);
+    }
     if (clear) write_register(0x08, 2);
     sent.clear();
     for (auto &s : shown) s.clear();
