@@ -203,6 +203,27 @@ def test_values_and_counts(simulator: str) -> None:
         assert_exact(wide, data, simulator, 2, 1)
 
 
+@pytest.mark.parametrize("simulator", [VERILATOR])
+def test_a_value_that_is_always_zero_beside_spikes(simulator: str) -> None:
+    """Its values would take one bit; a spike is a 1, with a sign."""
+    nodes = (
+        spikec.Input("in", (3,), Bool()),
+        spikec.Population("spikes", (3,), spikec.IntegrateAndFire(threshold=0.5)),
+        spikec.Population("zero", (1,), spikec.Relay()),
+        spikec.Output("a", "zero"),
+        spikec.Output("b", "spikes"),
+    )
+    projections = (
+        spikec.Projection("in", "spikes", spikec.OneToOne(3, Tensor.floats(1.0))),
+        spikec.Projection("in", "zero", spikec.Dense(Tensor.floats(np.zeros((1, 3))))),
+    )
+    graph = spikec.Graph("zero", nodes, projections, 1e-3)
+    data = random_spikes(graph, 2, 10, 0)
+    runner = assert_exact(quantized(graph, data), data, simulator)
+    assert runner.last is not None
+    assert runner.last.counters[0]["events_out"] > 10
+
+
 @pytest.mark.parametrize("kind", ["dense"] if not FULL else ["dense", "sparse", "window"])
 @needs(*simulators.NEEDS["verilator"])
 def test_cycles_of_an_engine_that_never_waits(kind: str) -> None:

@@ -219,7 +219,7 @@ def test_a_fault_is_found(name: str, old: str, new: str, monkeypatch: pytest.Mon
     """By the comparison, by the checks of stream and counters, or because it never ends."""
     monkeypatch.setattr(cosim, "LIMIT", 20.0)
     program = quantized(images(), random_spikes(images(), 1, 10, 0))
-    program = late(program, {"third": 1, "dense": 1})
+    program = late(program, {"third": 1, "dense": 6})
     made = dict(texts(plan(program, 2)))
     assert old in made[f"hls/{name}"]
     made[f"hls/{name}"] = made[f"hls/{name}"].replace(old, new, 1)

@@ -82,8 +82,12 @@ class Stream:
 
     @property
     def value_bits(self) -> int:
-        """Bits of a value; 0 where all send spikes."""
-        return max(s.value_bits for s in self.sources)
+        """Bits of a value, which has a sign; 0 where all send spikes.
+
+        Beside values a spike is a 1, which takes two.
+        """
+        bits = [s.value_bits for s in self.sources]
+        return max(2, *bits) if 0 in bits and any(bits) else max(bits)
 
     @property
     def bits(self) -> int:
