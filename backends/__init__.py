@@ -18,6 +18,7 @@ from spikec.compiler.ir import Program, Trace
 from spikec.compiler.types import Array
 
 Progress = Callable[[int, int], None]
+PARTS = ("crossbar",)  # packages here that hold the parts of a backend to come
 
 
 class Runner(Protocol):
@@ -51,8 +52,11 @@ class Backend(Protocol):
 
 def names() -> tuple[str, ...]:
     """Return the names of all backends that are found."""
-    here = [m.name for m in pkgutil.iter_modules(__path__)]
-    return tuple(sorted({*here, *(e.name for e in entry_points(group="spikec.backends"))}))
+    return tuple(sorted({*_here(), *(e.name for e in entry_points(group="spikec.backends"))}))
+
+
+def _here() -> list[str]:
+    return [m.name for m in pkgutil.iter_modules(__path__) if m.name not in PARTS]
 
 
 def find(name: str) -> Backend:
@@ -61,7 +65,7 @@ def find(name: str) -> Backend:
     Raises:
         SpikecError: SPK0701 when there is none.
     """
-    if name in [m.name for m in pkgutil.iter_modules(__path__)]:
+    if name in _here():
         return cast(Backend, importlib.import_module(f"spikec.backends.{name}").backend)
     for entry in entry_points(group="spikec.backends", name=name):
         return cast(Backend, entry.load())

@@ -184,9 +184,10 @@ def test_equal_bytes_for_an_equal_seed() -> None:
     assert seats[0] == seats[1] != seats[2]
 
 
+@pytest.mark.skipif(not FULL, reason="minutes")
 def test_a_shuffled_plane_is_found_again() -> None:
     """Traffic at most 0.15 of the order of the ids, and at most 1.05 of the true geometry."""
-    side = size(80, 316)
+    side = 316
     network, place = networks.torus(side, 32, 8.0, 0)
     h = network.graph
     seat = partition(h, LOIHI, 0)

@@ -77,8 +77,8 @@ def _used(folder: Path) -> list[tuple[float, Path]]:
 
 def _bytes(place: Path) -> int:
     total = 0
-    for path in place.rglob("*"):
-        with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):  # another process removes it
+        for path in place.rglob("*"):
             total += path.lstat().st_size
     return total
 
