@@ -18,11 +18,11 @@ import numpy as np
 
 import spikec
 from spikec.backends.fpga.build import texts
-from spikec.backends.fpga.estimate import estimate
-from spikec.backends.fpga.netlist import Resources
 from spikec.backends.fpga.plan import Plan, plan
-from spikec.backends.fpga.runner import CosimRunner
-from spikec.backends.fpga.synth import synthesise
+from spikec.backends.fpga.simulation.runner import CosimRunner
+from spikec.backends.fpga.sizes.estimate import estimate
+from spikec.backends.fpga.sizes.netlist import Resources
+from spikec.backends.fpga.sizes.synth import synthesise
 from spikec.compiler.signals import encode
 from spikec.compiler.types import Array, Bool, Tensor
 

@@ -17,7 +17,7 @@ from spikec.compiler.prices import PriceBook, book_names, load_prices
 from spikec.compiler.target import load_target
 
 if TYPE_CHECKING:
-    from spikec.backends.fpga.ledger import Ledger
+    from spikec.backends.fpga.sizes.ledger import Ledger
     from spikec.compiler.mapping.work import Work
 
 # Options that change an energy only through a price of this event.
@@ -132,8 +132,8 @@ def _ledger(program: Program) -> "Ledger | None":
     """Return what counts what an FPGA does, if it is one."""
     if load_target(program.target).backend != "fpga":
         return None
-    from spikec.backends.fpga.ledger import Ledger
     from spikec.backends.fpga.plan import plan
+    from spikec.backends.fpga.sizes.ledger import Ledger
 
     planned = plan(program)
     return Ledger(planned) if Ledger.covers(planned) else None

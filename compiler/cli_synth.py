@@ -109,9 +109,9 @@ def synthesis(build: Path, limit: float) -> Report:
             "Compile for zcu102, zcu104 or kv260",
         )
     from spikec.backends.fpga import build as files
-    from spikec.backends.fpga.estimate import estimate, shown
     from spikec.backends.fpga.plan import plan
-    from spikec.backends.fpga.synth import synthesise
+    from spikec.backends.fpga.sizes.estimate import estimate, shown
+    from spikec.backends.fpga.sizes.synth import synthesise
 
     planned = plan(program)
     found = synthesise(planned, files.read(planned, build), limit)

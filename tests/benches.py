@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from sizes import FULL
-from spikec.backends.fpga.lane import LaneModule
+from spikec.backends.fpga.lanes.lane import LaneModule
+from spikec.backends.fpga.lanes.wires import Port, saturating
 from spikec.backends.fpga.tools import command, package_folder, yosys
-from spikec.backends.fpga.wires import Port, saturating
 from spikec.compiler.evaluate import evaluate
 from spikec.compiler.types import Array, Bool, Exact
 

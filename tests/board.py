@@ -11,9 +11,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from spikec.backends.fpga import simulators
 from spikec.backends.fpga.build import texts, write
 from spikec.backends.fpga.plan import Plan
+from spikec.backends.fpga.simulation import simulators
 from spikec.compiler.types import Array
 
 WRITE, READ, SEND, TAKE, FLUSH = range(5)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from spikec.backends.fpga.lane import LaneModule
+from spikec.backends.fpga.lanes.lane import LaneModule
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import lanes
 import spikec
 from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.plan import plan
-from spikec.backends.fpga.runner import CosimRunner
+from spikec.backends.fpga.simulation.runner import CosimRunner
 from spikec.compiler.compare import RECORD, Tally
 from spikec.compiler.counting import count
 from spikec.compiler.ir import Node

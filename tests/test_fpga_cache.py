@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from spikec.backends.fpga import cache, tools
+from spikec.backends.fpga import tools
+from spikec.backends.fpga.simulation import cache
 from spikec.compiler.errors import SpikecError
 
 

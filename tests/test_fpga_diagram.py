@@ -11,8 +11,8 @@ import spikec
 from networks import Style, graphs, spikes_for
 from rtl_networks import ASKED, images, late, mixed, quantized, random_spikes, storm
 from sizes import examples
+from spikec.backends.fpga.board.diagram import diagram
 from spikec.backends.fpga.build import texts
-from spikec.backends.fpga.diagram import diagram
 from spikec.backends.fpga.plan import Plan, plan
 
 SVG = "{http://www.w3.org/2000/svg}"

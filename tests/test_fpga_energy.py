@@ -10,12 +10,13 @@ from fpga_784_128_10 import CLOCK, SEED, STEPS, images, lane_use, measure, progr
 import spikec
 from rtl_networks import quantized
 from sizes import evidence, size
-from spikec.backends.fpga import simulators, tools
+from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import texts
-from spikec.backends.fpga.estimate_terms import memories
-from spikec.backends.fpga.ledger import COUNTED, Ledger
 from spikec.backends.fpga.plan import plan
-from spikec.backends.fpga.runner import CosimRunner
+from spikec.backends.fpga.simulation import simulators
+from spikec.backends.fpga.simulation.runner import CosimRunner
+from spikec.backends.fpga.sizes.ledger import COUNTED, Ledger
+from spikec.backends.fpga.sizes.terms import memories
 from spikec.compiler.counting import count
 from spikec.compiler.energy import Options, price
 from spikec.compiler.prices import load_prices

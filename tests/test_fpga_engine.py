@@ -21,10 +21,11 @@ from rtl_networks import (
     storm,
 )
 from sizes import evidence, examples, size
-from spikec.backends.fpga import simulators, tools
+from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import texts
-from spikec.backends.fpga.expected import free_cycles
 from spikec.backends.fpga.plan import plan
+from spikec.backends.fpga.simulation import simulators
+from spikec.backends.fpga.simulation.expected import free_cycles
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Array, Bool, Float, Tensor
 

@@ -12,13 +12,13 @@ from rtl_networks import quantized
 from sizes import evidence, size
 from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import library, texts
-from spikec.backends.fpga.estimate import cycles, estimate, resources_data
-from spikec.backends.fpga.estimate_memory import cells
-from spikec.backends.fpga.estimate_terms import dsps
-from spikec.backends.fpga.expected import free_cycles
-from spikec.backends.fpga.netlist import resources
 from spikec.backends.fpga.plan import plan
-from spikec.backends.fpga.synth import synthesise
+from spikec.backends.fpga.simulation.expected import free_cycles
+from spikec.backends.fpga.sizes.estimate import cycles, estimate, resources_data
+from spikec.backends.fpga.sizes.memory import cells
+from spikec.backends.fpga.sizes.netlist import resources
+from spikec.backends.fpga.sizes.synth import synthesise
+from spikec.backends.fpga.sizes.terms import dsps
 from spikec.compiler.artifact import json_text
 
 YOSYS = pytest.mark.skipif(not tools.have("pyosys"), reason="needs pyosys (spikec[fpga])")

@@ -9,8 +9,8 @@ from sizes import evidence, size
 from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.plan import plan
-from spikec.backends.fpga.runner import CosimRunner
-from spikec.backends.fpga.simulators import NEEDS
+from spikec.backends.fpga.simulation.runner import CosimRunner
+from spikec.backends.fpga.simulation.simulators import NEEDS
 from spikec.compiler.compare import Comparison, compare
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.signals import quiet

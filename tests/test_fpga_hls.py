@@ -24,12 +24,13 @@ from rtl_networks import (
     storm,
 )
 from sizes import evidence, examples, size
-from spikec.backends.fpga import cosim, tools
+from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import header, texts
-from spikec.backends.fpga.hls_links import Links
-from spikec.backends.fpga.hls_network import hls_texts
+from spikec.backends.fpga.hls.links import Links
+from spikec.backends.fpga.hls.network import hls_texts
 from spikec.backends.fpga.plan import plan
-from spikec.backends.fpga.simulators import HLS_WARNINGS, NEEDS
+from spikec.backends.fpga.simulation import cosim
+from spikec.backends.fpga.simulation.simulators import HLS_WARNINGS, NEEDS
 from spikec.compiler.cli import run
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Array, Bool, Float

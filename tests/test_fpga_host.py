@@ -14,11 +14,12 @@ import small
 import spikec
 from rtl_networks import ASKED, mixed, quantized
 from sizes import evidence, size
-from spikec.backends.fpga import simulators, tools
+from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import texts, write
-from spikec.backends.fpga.expected import counters
 from spikec.backends.fpga.plan import Plan, plan
-from spikec.backends.fpga.proof import prove
+from spikec.backends.fpga.proofs.proof import prove
+from spikec.backends.fpga.simulation import simulators
+from spikec.backends.fpga.simulation.expected import counters
 from spikec.backends.reference import UNHURT, Interpreter
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.simulator import stored_inputs

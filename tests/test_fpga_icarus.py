@@ -20,8 +20,8 @@ from rtl_networks import (
 )
 from sizes import evidence, size
 from spikec.backends.fpga.build import texts, write
-from spikec.backends.fpga.golden import golden
 from spikec.backends.fpga.plan import plan
+from spikec.backends.fpga.simulation.golden import golden
 
 FULL = size(0, 1) == 1
 pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Icarus Verilog")

@@ -9,11 +9,11 @@ import pytest
 
 import spikec
 from spikec.backends import find
-from spikec.backends.fpga import lanes as module
-from spikec.backends.fpga.estimate import estimate
-from spikec.backends.fpga.lanes import beyond
-from spikec.backends.fpga.ledger import Ledger
 from spikec.backends.fpga.plan import plan
+from spikec.backends.fpga.sizes import choice as module
+from spikec.backends.fpga.sizes.choice import beyond
+from spikec.backends.fpga.sizes.estimate import estimate
+from spikec.backends.fpga.sizes.ledger import Ledger
 from spikec.compiler.cli_synth import Size, pipeline
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.target import Target, load_target

@@ -9,8 +9,8 @@ import spikec
 from rtl_networks import assert_exact, quantized
 from sizes import evidence, size
 from spikec.backends.fpga import tools
-from spikec.backends.fpga.runner import CosimRunner
-from spikec.backends.fpga.simulators import ALL, NEEDS
+from spikec.backends.fpga.simulation.runner import CosimRunner
+from spikec.backends.fpga.simulation.simulators import ALL, NEEDS
 from spikec.compiler.types import Array, Bool, Tensor
 
 FULL = size(0, 1) == 1

@@ -8,10 +8,11 @@ import pytest
 
 import spikec
 from rtl_networks import quantized, storm
-from spikec.backends.fpga import synth, tools
+from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import texts
-from spikec.backends.fpga.netlist import Resources, resources, stages
 from spikec.backends.fpga.plan import plan
+from spikec.backends.fpga.sizes import synth
+from spikec.backends.fpga.sizes.netlist import Resources, resources, stages
 from spikec.compiler.cli_synth import synthesis
 from spikec.compiler.errors import SpikecError
 

@@ -30,10 +30,11 @@ from rtl_networks import (
     storm,
 )
 from sizes import evidence, examples, size
-from spikec.backends.fpga import cosim, simulators, tools
+from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.memory import Layout, Rows, Words, rows
 from spikec.backends.fpga.plan import chosen_lanes, plan, supports
+from spikec.backends.fpga.simulation import cosim, simulators
 from spikec.backends.fpga.window import quotient, window_rows
 from spikec.compiler.artifact import open_folder
 from spikec.compiler.cli import run

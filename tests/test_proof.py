@@ -17,12 +17,12 @@ import spikec
 from emitter_faults import FAULTS, TIMING, Fault
 from lanes import choices, kinds, lane, lanes, vectors
 from sizes import evidence, examples, size
-from spikec.backends.fpga import proof
-from spikec.backends.fpga.definitions import definition, inside, number
-from spikec.backends.fpga.lane import LaneModule, lane_module, population_lane
-from spikec.backends.fpga.proof import Obligation, Outcome, prove
-from spikec.backends.fpga.readback import Piece, pieces
-from spikec.backends.fpga.solvers import Answer, bitwuzla, z3
+from spikec.backends.fpga.lanes.lane import LaneModule, lane_module, population_lane
+from spikec.backends.fpga.proofs import proof
+from spikec.backends.fpga.proofs.definitions import definition, inside, number
+from spikec.backends.fpga.proofs.proof import Obligation, Outcome, prove
+from spikec.backends.fpga.proofs.readback import Piece, pieces
+from spikec.backends.fpga.proofs.solvers import Answer, bitwuzla, z3
 from spikec.backends.fpga.tools import have
 from spikec.compiler import expr as ex
 from spikec.compiler import legalize as legal

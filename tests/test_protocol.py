@@ -9,10 +9,11 @@ import pytest
 import spikec
 from rtl_networks import busy, images, late, quantized, random_spikes, storm
 from sizes import evidence, size
-from spikec.backends.fpga import protocol, tools
+from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import library, texts
 from spikec.backends.fpga.plan import plan
-from spikec.backends.fpga.simulators import write
+from spikec.backends.fpga.proofs import protocol
+from spikec.backends.fpga.simulation.simulators import write
 from spikec.compiler.types import Bool, Tensor
 
 FULL = size(0, 1) == 1

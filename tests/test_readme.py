@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikec.backends.fpga import simulators, tools
+from spikec.backends.fpga import tools
+from spikec.backends.fpga.simulation import simulators
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

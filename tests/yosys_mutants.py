@@ -16,8 +16,10 @@ import pytest
 import benches
 from lanes import vectors
 from rtl_networks import assert_exact
-from spikec.backends.fpga import cosim, protocol, simulators, tools
+from spikec.backends.fpga import tools
 from spikec.backends.fpga.plan import Plan
+from spikec.backends.fpga.proofs import protocol
+from spikec.backends.fpga.simulation import cosim, simulators
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Array
 

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from spikec.backends.fpga.definitions import definition
-from spikec.backends.fpga.ops import declaration, declarations
-from spikec.backends.fpga.readback import Piece, is_flag
+from spikec.backends.fpga.lanes.ops import declaration, declarations
+from spikec.backends.fpga.proofs.definitions import definition
+from spikec.backends.fpga.proofs.readback import Piece, is_flag
 from spikec.backends.fpga.tools import yosys
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Bool, Exact

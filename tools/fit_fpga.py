@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 
 from fpga_networks import FITTED, TESTED, case
-from spikec.backends.fpga import estimate_terms as terms
 from spikec.backends.fpga.build import texts
-from spikec.backends.fpga.netlist import Resources
 from spikec.backends.fpga.plan import plan
-from spikec.backends.fpga.synth import synthesise
+from spikec.backends.fpga.sizes import terms
+from spikec.backends.fpga.sizes.netlist import Resources
+from spikec.backends.fpga.sizes.synth import synthesise
 from spikec.compiler.types import Array
 
 PLACE = Path(__file__).parents[1] / "hw" / "fpga_estimate.toml"
 HEAD = """# LUTs and flip-flops for each bit of logic, fitted to {tool} by tools/fit_fpga.py
-# on {count} networks; do not edit. Terms are those of backends/fpga/estimate_terms.py.
+# on {count} networks; do not edit. Terms are those of backends/fpga/sizes/terms.py.
 """
 
 # How strongly a coefficient is held to the prior; chosen on the fitted networks, leaving one out.
@@ -120,7 +120,7 @@ def main() -> None:
     for name, row in found.items():
         text += f"\n[{name}]\n" + "".join(f"{k} = {v}\n" for k, v in row.items())
     PLACE.write_text(text, encoding="utf-8")
-    from spikec.backends.fpga.estimate import coefficients, estimate
+    from spikec.backends.fpga.sizes.estimate import coefficients, estimate
 
     coefficients.cache_clear()
     for title, numbers in (("fitted", FITTED), ("tested", TESTED)):

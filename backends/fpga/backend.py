@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from spikec.backends.fpga import build
-from spikec.backends.fpga.claims import Claim, claims
-from spikec.backends.fpga.estimate import resources_data
-from spikec.backends.fpga.estimate_table import figures, misfits
-from spikec.backends.fpga.golden import golden
+from spikec.backends.fpga.board.vivado import Built
+from spikec.backends.fpga.board.vivado import build as run_vivado
 from spikec.backends.fpga.plan import plan, supports
-from spikec.backends.fpga.runner import CosimRunner
-from spikec.backends.fpga.vivado import Built
-from spikec.backends.fpga.vivado import build as run_vivado
+from spikec.backends.fpga.proofs.claims import Claim, claims
+from spikec.backends.fpga.simulation.golden import golden
+from spikec.backends.fpga.simulation.runner import CosimRunner
+from spikec.backends.fpga.sizes.estimate import resources_data
+from spikec.backends.fpga.sizes.table import figures, misfits
 from spikec.compiler.artifact import json_text
 from spikec.compiler.cli_report import Block
 from spikec.compiler.errors import Finding, SpikecError

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from spikec.backends.fpga.diagram import diagram
-from spikec.backends.fpga.engine import COUNTERS, engine_module
-from spikec.backends.fpga.hls_network import hls_texts
-from spikec.backends.fpga.host import host_files
+from spikec.backends.fpga.board.diagram import diagram
+from spikec.backends.fpga.board.host import host_files
+from spikec.backends.fpga.board.scripts import scripts
+from spikec.backends.fpga.engines.engine import COUNTERS, engine_module
+from spikec.backends.fpga.engines.top import digest, registers, select_bits, top_module
+from spikec.backends.fpga.hls.network import hls_texts
 from spikec.backends.fpga.plan import Plan, Stream
-from spikec.backends.fpga.scripts import scripts
-from spikec.backends.fpga.top import digest, registers, select_bits, top_module
 from spikec.compiler.artifact import json_text
 from spikec.compiler.errors import SpikecError
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from spikec.backends.fpga.controls import Controls, controls, intervals
-from spikec.backends.fpga.lane import LaneModule, population_lane
+from spikec.backends.fpga.engines.controls import Controls, controls, intervals
+from spikec.backends.fpga.lanes.lane import LaneModule, population_lane
+from spikec.backends.fpga.lanes.wires import Port
 from spikec.backends.fpga.memory import Layout, Rows, Words, address_bits, rows
 from spikec.backends.fpga.names import Names
 from spikec.backends.fpga.window import image, window_rows
-from spikec.backends.fpga.wires import Port
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Graph, Population, Program, Projection
 from spikec.compiler.synapses import Synapse

@@ -66,7 +66,7 @@ class Engines:
         if program.stage != "integer":
             return program  # the backend says that it needs integers
         # Compiled kernels are behind it, which most commands start without.
-        from spikec.backends.fpga.lanes import Wish, choose
+        from spikec.backends.fpga.sizes.choice import Wish, choose
 
         clock = self.clock or float(load_target(program.target).device.get("clock_hz", CLOCK))
         wish = Wish(self.choose, self.lanes, self.steps_per_second, self.latency, clock)

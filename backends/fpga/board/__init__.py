@@ -1,0 +1,1 @@
+"""The board: constraints, scripts of Vivado and Vitis, the host driver, the diagram."""

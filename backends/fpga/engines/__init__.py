@@ -1,0 +1,1 @@
+"""Engines: event-driven populations in SystemVerilog, and what joins them."""

@@ -1,0 +1,1 @@
+"""The same network as Vitis HLS C++."""

@@ -1,0 +1,1 @@
+"""Lanes: the equation of a neuron as one pipelined SystemVerilog module."""

@@ -1,0 +1,1 @@
+"""Proofs: lanes op by op, and the modules that carry events by induction."""

@@ -1,0 +1,1 @@
+"""Simulation: RTL and HLS beside the reference."""

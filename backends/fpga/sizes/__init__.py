@@ -1,0 +1,1 @@
+"""Sizes: estimates, Yosys, and the number of lanes."""
