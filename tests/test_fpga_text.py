@@ -304,6 +304,23 @@ def test_a_run_that_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == "SPK1856"
 
 
+def test_a_run_that_writes_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is ended by the system: a design that is wrong may send for ever."""
+    script = tmp_path / "bench"
+    script.write_text("#!/bin/sh\nexec cat /dev/zero > result\n")
+    script.chmod(0o755)
+
+    def bench(*_: Any) -> Path:
+        return tmp_path
+
+    monkeypatch.setattr(cosim, "bench", bench)
+    monkeypatch.setattr(cosim, "MOST_BYTES", 1 << 20)
+    planned = plan(quantized(small.spiking(), small.data()))
+    with pytest.raises(SpikecError, match="more than 1,048,576 bytes") as caught:
+        cosim.run(planned, {}, "verilator", [cosim.Sample([1], 1)], 0)
+    assert caught.value.code == "SPK1855"
+
+
 @needs(*simulators.NEEDS["verilator"])
 def test_compile_and_verify_on_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -1,5 +1,7 @@
 """A design in a simulator, on events of the host."""
 
+import resource
+import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,6 +17,7 @@ from spikec.backends.fpga.simulation.simulators import PATIENCE, bench, write
 from spikec.compiler.errors import SpikecError
 
 LIMIT = 3600.0  # seconds that a run may take
+MOST_BYTES = 2 << 30  # that a run may write: a design that is wrong may send for ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,13 @@ def run(
 def _execute(arguments: list[str], simulator: str, folder: Path) -> None:
     try:
         done = subprocess.run(
-            arguments, cwd=folder, stdout=DEVNULL, stderr=PIPE, timeout=LIMIT, check=False
+            arguments,
+            cwd=folder,
+            stdout=DEVNULL,
+            stderr=PIPE,
+            timeout=LIMIT,
+            check=False,
+            preexec_fn=_bounded,
         )
     except subprocess.TimeoutExpired:
         raise SpikecError(
@@ -104,4 +113,12 @@ def _execute(arguments: list[str], simulator: str, folder: Path) -> None:
         problem = f"it ended with code {done.returncode} {said}".rstrip()
         if done.returncode == 3:
             problem = f"no event moved for {PATIENCE} clock cycles"
+        if done.returncode == -signal.SIGXFSZ:
+            problem = f"it wrote more than {MOST_BYTES:,} bytes of events"
         raise SpikecError("SPK1855", simulator, problem, "Report this as a bug")
+
+
+def _bounded() -> None:
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    most = MOST_BYTES if hard == resource.RLIM_INFINITY else min(MOST_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
