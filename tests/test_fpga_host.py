@@ -335,6 +335,7 @@ def test_weights_only_while_stopped(fresh: Case) -> None:
         fresh.network.set_weights(p.source, p.target, weights_of(p), p.port, p.delay)
     memory = fresh.network.map["memories"][k]
     assert memory["kind"] == "weights"
+    fresh.network.wait()
     with pytest.raises(ValueError, match="refused"):
         fresh.network._store(memory, [0] * memory["depth"])
     fresh.network.clear()

@@ -53,7 +53,15 @@ LUTS = {
     "engine": 350.0,
     "channels": 10.0,
 }
-AROUND = {"design": 70.0, "engines": 25.0, "words": 1.0, "outputs": 1.0}
+AROUND = {
+    "design": 70.0,
+    "engines": 25.0,
+    "words": 1.0,
+    "outputs": 1.0,
+    "written": 15.0,
+    "loaded": 0.3,
+    "bounded": 0.2,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,18 @@ from spikec.compiler.ir import Node
 from spikec.compiler.synapses import Synapse
 from spikec.compiler.types import Array, Bool, Tensor
 
-FITTED = tuple(range(19))
-TESTED = tuple(range(100, 112))
+FITTED = tuple(range(23))
+TESTED = tuple(range(100, 115))
+# Those of which the host may write something, and what.
+WRITTEN = {
+    19: "lesions=true",
+    20: "lesions=true,upload=true",
+    21: "upload=true",
+    22: "lesions=true,thresholds=4",
+    112: "lesions=true,thresholds=4,upload=true",
+    113: "lesions=true",
+    114: "upload=true",
+}
 # Cheap ones among them, for a quick test.
 FEW = (101, 102, 111)
 
@@ -115,7 +125,8 @@ def case(number: int) -> Case:
     graph = spikec.Graph(f"n{number}", tuple(nodes), tuple(projections), 1e-3)
     widths = f"weight_bits={r.integers(4, 11)},state_bits={r.choice([16, 20, 24])}"
     data = r.random((2, 10, *shape)) < 0.2
-    return Case(graph, data, lanes, f"discretize,fuse,quantize{{{widths}}}")
+    asked = f",engines{{{WRITTEN[number]}}}" if number in WRITTEN else ""
+    return Case(graph, data, lanes, f"discretize,fuse,quantize{{{widths}}}{asked}")
 
 
 def _weights(r: np.random.Generator, *shape: int) -> Tensor:

@@ -29,6 +29,8 @@ class Engines:
             value; 0 for never.
         lesions: Neurons can be silenced at run time.
         upload: Weights can be replaced at run time.
+        ultra: Deep memories of weights are in ultra RAM. It has no contents at first: the host
+            writes them, and so ``upload`` is included.
     """
 
     name: ClassVar[str] = "engines"
@@ -40,6 +42,7 @@ class Engines:
     thresholds: int = 0
     lesions: bool = False
     upload: bool = False
+    ultra: bool = False
 
     def run(self, program: Program, context: Context) -> Program:
         """Return the program with the choice in its reports.
@@ -70,7 +73,7 @@ class Engines:
 
         clock = self.clock or float(load_target(program.target).device.get("clock_hz", CLOCK))
         wish = Wish(self.choose, self.lanes, self.steps_per_second, self.latency, clock)
-        asked = {n: getattr(self, n) for n in ("thresholds", "lesions", "upload")}
+        asked = {n: getattr(self, n) for n in ("thresholds", "lesions", "upload", "ultra")}
         asked = {n: value for n, value in asked.items() if value}
         # What may be changed at run time is part of what the lanes are chosen for.
         wished = {"lanes": self.lanes, **asked}

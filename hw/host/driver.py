@@ -56,6 +56,7 @@ class Network:
         self._sent = allocate(shape=(room,), dtype=self._in.dtype)
         self._images: dict[int, Array] = {}  # weights that were uploaded, by memory
         self.samples = self.steps = 0
+        self._fill()
 
     @classmethod
     def on_board(
@@ -73,6 +74,15 @@ class Network:
         wanted = self.map["identity"], int(self.design["program"][:8], 16)
         if found != wanted:
             raise ValueError(f"the device holds another design: {found[0]:08x} {found[1]:08x}")
+
+    def _fill(self) -> None:
+        """Write the weights that are in ultra RAM, which holds nothing at power up."""
+        empty = [m for m in self.map["memories"] if m["kind"] == "weights" and not m["filled"]]
+        if empty:
+            self.stop()
+            for memory in empty:
+                self._store(memory, _lines(self.build, memory["file"]))
+            self.start()
 
     def _most(self, side: str) -> int:
         """Return the words of a step at most: an event of everyone, and the end of the step."""

@@ -86,6 +86,7 @@ def _weights(plan: Plan, engine: Engine, k: int) -> dict[str, Any]:
         "weight_bits": rows.weight_bits,
         "form": rows.form,
         "file": f"{mem}_weights{k}.hex",
+        "filled": not engine.controls.in_ultra(rows.words),
         "pointers": None,
         "start_bits": 0,
         "group_bits": address_bits(engine.groups),

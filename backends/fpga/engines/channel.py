@@ -195,8 +195,9 @@ def _memory(engine: Engine, k: int, words: Words) -> list[str]:
             f"        .clk, .address(ch{k}_address), .data(ch{k}_word)",
             "    );",
         ]
+    style = 'ultra"), .FILLED(0' if engine.controls.in_ultra(words) else 'auto"), .FILLED(1'
     return [
-        f"    spikec_weights #({sizes},",
+        f'    spikec_weights #({sizes}, .STYLE("{style}),',
         f"        {init}) ch{k}_memory (",
         f"        .clk, .write({strobe(engine, 'weights', str(k))}),",
         f"        .write_address(load_address[{bits - 1}:0]),",

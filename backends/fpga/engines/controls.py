@@ -6,13 +6,14 @@ idle. What was written stays until it is written again: no reset changes it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from spikec.backends.fpga.lanes.ops import literal
-from spikec.backends.fpga.memory import address_bits
+from spikec.backends.fpga.memory import Words, address_bits
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Graph, Population, Program
+from spikec.compiler.target import load_target
 from spikec.compiler.types import Exact
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 REGISTER_BITS = 32
 PARAMETER = "threshold"
 MOST_SPAN = 1 << 16
+# One URAM288 holds 4,096 words, a block RAM of the same width 512: less deep ones stay in those.
+ULTRA_LEAST = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,17 @@ class Controls:
         thresholds: From what part to what multiple of its value a threshold may go; 0 for never.
         lesions: Whether neurons can be silenced.
         upload: Whether weights can be replaced.
+        ultra: Whether deep memories of weights are in ultra RAM, which the host fills.
     """
 
     thresholds: int = 0
     lesions: bool = False
     upload: bool = False
+    ultra: bool = False
+
+    def in_ultra(self, words: Words) -> bool:
+        """Return whether weights are in ultra RAM."""
+        return self.ultra and words.depth > ULTRA_LEAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +73,22 @@ def controls(program: Program) -> Controls:
         SpikecError: SPK1900 on what it cannot have asked for.
     """
     said: Any = program.reports.get("engines", {})
-    found = {n: said[n] for n in ("thresholds", "lesions", "upload") if n in said}
+    found = {f.name: said[f.name] for f in fields(Controls) if f.name in said}
     span = found.get("thresholds", 0)
-    flags = (found.get("lesions", False), found.get("upload", False))
+    flags = [found.get(name, False) for name in ("lesions", "upload", "ultra")]
     if not (type(span) is int and 0 <= span <= MOST_SPAN and all(type(f) is bool for f in flags)):
         raise SpikecError(
             "SPK1900",
             "engines",
-            f"{found} are not a number from 0 to {MOST_SPAN} and two flags",
+            f"{found} are not a number from 0 to {MOST_SPAN} and three flags",
             "Give engines{thresholds=4,lesions=true,upload=true}",
         )
-    return Controls(**found)
+    asked = Controls(**found)
+    if asked.ultra and not load_target(program.target).device.get("uram"):
+        raise SpikecError(
+            "SPK1969", "engines ultra", f"{program.target} has no ultra RAM", "Leave ultra out"
+        )
+    return replace(asked, upload=asked.upload or asked.ultra)
 
 
 def intervals(graph: Graph, asked: Controls) -> dict[str, dict[str, Exact]]:

@@ -156,7 +156,8 @@ def _verilated(waves: bool) -> list[Path]:
 
 
 def _cxxrtl(plan: Plan, sources: list[str], folder: Path, waves: bool) -> None:
-    script = [f"read_verilog -defer -sv -DSPIKEC_TRACE {name}" for name in sources]
+    read = "read_verilog -defer -sv -nosynthesis -DSPIKEC_TRACE"
+    script = [f"{read} {name}" for name in sources]
     # A function for each module: one for all takes a compiler seven times as long.
     shown = "" if waves else "-g0"
     script += [f"hierarchy -check -top {plan.label}", f"write_cxxrtl -noflatten {shown} design.cc"]

@@ -94,11 +94,12 @@ _READER = "1"
 
 def _script(plan: Plan, sources: list[str]) -> list[str]:
     engines = [f"engine_{e.label}" for e in plan.engines]
+    ultra = " -uram" if any(e.controls.ultra for e in plan.engines) else ""
     return [
         *(f"read_verilog -sv -defer {name}" for name in sources),
         f"hierarchy -check -top {plan.label}",
         *(f"setattr -mod -set keep_hierarchy 1 {name}" for name in engines),
-        f"synth_xilinx -family {FAMILY} -noiopad -flatten -top {plan.label}",
+        f"synth_xilinx -family {FAMILY} -noiopad -flatten{ultra} -top {plan.label}",
         *(f"setattr -mod -unset keep_hierarchy {name}" for name in engines),
         "flatten -noscopeinfo",
         "setattr -unset src -unset module_not_derived */c:*",

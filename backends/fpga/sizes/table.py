@@ -50,6 +50,9 @@ def _remedy(plan: Plan, name: str) -> str:
         return "give fewer lanes (--fit), or a larger part"
     if name == "dsp":
         return "let sources send spikes, not values, or give a larger part"
+    free = name == "bram36" and load_target(plan.program.target).device["uram"]
+    if free and not any(e.controls.ultra for e in plan.engines):
+        return "put weights in ultra RAM, engines{ultra=true}, give fewer bits, or a larger part"
     return "give fewer bits (quantize{weight_bits=...}), a smaller network, or a larger part"
 
 

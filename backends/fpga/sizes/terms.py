@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
+from spikec.backends.fpga.engines.controls import REGISTER_BITS, load, numbered
 from spikec.backends.fpga.engines.engine import COUNTER_BITS, COUNTERS
 from spikec.backends.fpga.lanes.wires import width
 from spikec.backends.fpga.memory import address_bits
@@ -38,7 +39,7 @@ class Memory:
         depth: Words.
         cells: What it becomes.
         register: Whether its data are registered once more, outside of it.
-        at_once: Whether it is read without a clock, and so a register follows.
+        at_once: Whether it is read without a clock and without a register.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Memory:
     @property
     def ff(self) -> int:
         """Flip-flops: of its words, of what is read, of the choice between rows."""
-        read = 0 if self.cells.kind in ("block", "ultra") else self.width
+        read = 0 if self.at_once or self.cells.kind in ("block", "ultra") else self.width
         rows = (self.cells.rows - 1).bit_length() if self.cells.kind == "block" else 0
         return self.cells.ff + read + self.register * self.width + rows
 
@@ -79,12 +80,19 @@ def memories(engine: Engine) -> list[Memory]:
     ]
     for name, words in engine.memories().items():
         kind = name.removeprefix(f"{engine.label}_")
-        style = words.style if kind.startswith("weights") else "auto"
-        made, wide = cells(words.width, words.depth, False, style), words.width
+        weights = kind.startswith("weights")
+        written = weights and engine.controls.upload
+        style = words.style if weights and not written else "auto"
+        if weights and engine.controls.in_ultra(words):
+            style = "ultra"
+        made, wide = cells(words.width, words.depth, written, style), words.width
         if made.kind == "logic":
             wide = words.columns()  # equal ones are made once
             made = cells(wide, words.depth, False)
-        found.append(Memory(kind, wide, words.depth, made, kind.startswith("weights")))
+        found.append(Memory(kind, wide, words.depth, made, weights))
+    if engine.controls.lesions:
+        made = cells(lanes, groups, True, "distributed")
+        found.append(Memory("lesions", lanes, groups, made, at_once=True))
     for k, c in enumerate(engine.channels):
         made = cells(c.word_bits, c.depth, True)
         found.append(Memory(f"queue {k}", c.word_bits, c.depth, made))
@@ -352,6 +360,22 @@ def around(plan: Plan) -> dict[str, float]:
         "engines": len(plan.engines),
         "words": ins + outs,
         "outputs": sum(s.word_bits for s in plan.outputs),
+        **_written(plan),
+    }
+
+
+def _written(plan: Plan) -> dict[str, float]:
+    """Return the terms of what the host may write: memories, bits of a word, bits compared."""
+    made, found = load(plan), [m for _, m in numbered(plan)]
+    if made is None:
+        return {"written": 0, "loaded": 0, "bounded": 0}
+    # What is compared with the bounds of a parameter is whole words of the registers.
+    bounded = [-(-m.width // REGISTER_BITS) * REGISTER_BITS for m in found if m.interval]
+    widest = max([*bounded, *(m.width for m in found)])
+    return {
+        "written": len(found),
+        "loaded": widest + made.word_bits + made.memory_bits + 2,
+        "bounded": 2 * sum(bounded),
     }
 
 
