@@ -9,7 +9,7 @@ from sizes import evidence, size
 from spikec.backends.fpga import tools
 from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.plan import plan
-from yosys_mutants import equivalent, faulty, in_lane, refuted, simulated
+from yosys_mutants import asked, equivalent, faulty, in_lane, refuted, simulated
 
 COUNT = size(12, 67)  # in each design; 201 at full size
 DESIGNS = {
@@ -34,16 +34,20 @@ def test_faults_are_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         most = max(most, *(n for c in runner.last.counters for n in c.values()))
     design = faulty(planned, texts(planned), COUNT, 1, most.bit_length() + 1, tmp_path)
     assert not simulated(design, 0, given, monkeypatch), "without a fault there is none to find"
-    found = {"simulated": 0, "vectors of a lane": 0, "properties": 0, "the same": 0}
+    found = dict.fromkeys(
+        ("simulated", "vectors of a lane", "proof of a lane", "properties", "the same"), 0
+    )
     missed: list[str] = []
     for number in range(1, len(design.faults) + 1):
         if simulated(design, number, given, monkeypatch):
             found["simulated"] += 1
         elif in_lane(design, number, tmp_path):
             found["vectors of a lane"] += 1
+        elif (answer := asked(design, number)) == "sat":
+            found["proof of a lane"] += 1
         elif refuted(design, number):
             found["properties"] += 1
-        elif equivalent(design, number):
+        elif answer == "unsat" or equivalent(design, number):
             found["the same"] += 1
         else:
             missed.append(design.about(number))

@@ -17,17 +17,21 @@ import benches
 from lanes import vectors
 from rtl_networks import assert_exact
 from spikec.backends.fpga import tools
+from spikec.backends.fpga.lanes.lane import LaneModule
+from spikec.backends.fpga.lanes.ops import literal
+from spikec.backends.fpga.lanes.wires import Port
 from spikec.backends.fpga.plan import Plan
 from spikec.backends.fpga.proofs import protocol
 from spikec.backends.fpga.simulation import cosim, simulators
 from spikec.compiler.errors import SpikecError
-from spikec.compiler.types import Array
+from spikec.compiler.types import Array, Bool, Exact
 
 BITS = 10  # of the number that chooses a fault; 0 is none
 PATIENCE = 2000  # cycles without an event after which a faulty design hangs
 SECONDS = 20  # of a run: a faulty design may send for ever,
 MOST_BYTES = 64 << 20  # and so may fill disk and memory
 ROWS = 200_000  # vectors of a lane: a low bit of a product shows once in thousands
+MINUTES = 2  # of a solver, for a lane
 
 Given = Sequence[tuple[Mapping[str, Array], int]]
 
@@ -192,6 +196,55 @@ def in_lane(design: Faulty, number: int, folder: Path) -> bool:
     given = vectors(lane.lane, ROWS, number)
     found = benches.run("cxxrtl", [bad], [given], ROWS, folder)
     return bool(benches.differences([bad], [given], ROWS, found))
+
+
+def asked(design: Faulty, number: int) -> str:
+    """Ask bitwuzla whether a fault in a lane can change what it gives.
+
+    Returns:
+        ``sat`` where it can, for operands in their intervals, ``unsat`` where it cannot, and else
+        ``unknown``, also for a fault in no lane.
+    """
+    module, _ = design.place(number)
+    lane = next((e.lane for e in design.plan.engines if f"\\{e.lane.name}" == module), None)
+    if lane is None:
+        return "unknown"
+    for name, more in (("gold", []), ("gate", [design.command(number)])):
+        keep = [f"rename {lane.name} {name}", f"select {name}", f"write_rtlil -selected {name}.il"]
+        tools.yosys([*_read(design.plan, design.made), *more, *keep], design.folder)
+    (design.folder / "both.sv").write_text(_both(lane))
+    script = ["read_rtlil gold.il", "read_rtlil gate.il", "read_verilog -formal -sv both.sv"]
+    script += ["hierarchy -check -top both", "proc -norom", "flatten", *protocol.WRITE]
+    tools.yosys(script, design.folder)
+    # What stood in the pipeline at first has left it in the last state.
+    states = lane.latency + 2
+    end = f"(assert (not (|both_a| s{states - 1})))"
+    text = (design.folder / protocol.WRITTEN).read_text()
+    return protocol.solve(text, [*protocol.path("both", states, initial=False), end], MINUTES * 60)
+
+
+def _both(lane: LaneModule) -> str:
+    """Return a module with a lane and a faulty one side by side, on the same operands."""
+    clock = ["clk"] if lane.latency else []
+    ports = [f"input logic {name}" for name in clock]
+    ports += [f"input logic{_size(p)} {p.name}" for p in lane.inputs]
+    lines = [f"module both ({', '.join(ports)});"]
+    for name in ("gold", "gate"):
+        lines += [f"    logic{_size(p)} {name}_{p.name};" for p in lane.outputs]
+        pins = [f".{n}({n})" for n in (*clock, *(p.name for p in lane.inputs))]
+        pins += [f".{p.name}({name}_{p.name})" for p in lane.outputs]
+        lines.append(f"    {name} {name}_lane ({', '.join(pins)});")
+    lines.append("    always_comb begin")
+    for p in lane.inputs:
+        if isinstance(p.dtype, Exact):
+            low, high = literal(p.dtype.lo, p.width), literal(p.dtype.hi, p.width)
+            lines.append(f"        assume ({p.name} >= {low} && {p.name} <= {high});")
+    lines += [f"        assert (gold_{p.name} == gate_{p.name});" for p in lane.outputs]
+    return "\n".join([*lines, "    end", "endmodule", ""])
+
+
+def _size(port: Port) -> str:
+    return "" if isinstance(port.dtype, Bool) else f" signed [{port.width - 1}:0]"
 
 
 def refuted(design: Faulty, number: int) -> bool:
