@@ -11,7 +11,7 @@ from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.plan import plan
 from yosys_mutants import asked, equivalent, faulty, in_lane, refuted, simulated
 
-COUNT = size(12, 67)  # in each design; 201 at full size
+COUNT = size(6, 67)  # in each design; 201 at full size
 DESIGNS = {
     "busy": (busy, 3),
     "images": (lambda: quantized(images(), random_spikes(images(), 2, 20, 0)), 3),
