@@ -18,7 +18,6 @@ from spikec.compiler.ir import Program, Trace
 from spikec.compiler.types import Array
 
 Progress = Callable[[int, int], None]
-PARTS = ("crossbar",)  # packages here that hold the parts of a backend to come
 
 
 class Runner(Protocol):
@@ -56,7 +55,7 @@ def names() -> tuple[str, ...]:
 
 
 def _here() -> list[str]:
-    return [m.name for m in pkgutil.iter_modules(__path__) if m.name not in PARTS]
+    return [m.name for m in pkgutil.iter_modules(__path__)]
 
 
 def find(name: str) -> Backend:

@@ -12,7 +12,7 @@ import numpy as np
 from spikec.backends import tally
 from spikec.compiler.errors import Finding
 from spikec.compiler.evaluate import evaluate, saturations
-from spikec.compiler.ir import Population, Program, Trace
+from spikec.compiler.ir import Population, Program, Projection, Trace
 from spikec.compiler.tracing import Recorder
 from spikec.compiler.types import Array, Exact
 from spikec.compiler.wiring import lanes, port_frac, product_frac, source_types
@@ -146,10 +146,14 @@ class Interpreter:
         for p in arriving:
             sent = history[p.source].get(step - p.delay)
             if sent is not None:
-                product = p.synapse.apply(sent)
+                product = self.product(p, sent)
                 shift = frac - product_frac(p, self.signals) if integer else 0
                 total = total + (product << shift if integer else product)
         return total
+
+    def product(self, projection: Projection, sent: Array) -> Array:
+        """Return W x, without the bias; a backend that sums in another way has another."""
+        return projection.synapse.apply(sent)
 
     def _forget(self, history: dict[str, dict[int, Array]], step: int) -> None:
         """Drop what no delay can reach any more."""

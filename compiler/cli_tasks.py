@@ -188,6 +188,9 @@ def _compile(
     findings.tell(*program.graph.findings)
     if wanted == Wanted():
         return program, Report({}, [])
+    backend = find_backend(load_target(target).backend)
+    if wanted == Wanted(explain=True) and hasattr(backend, "explain"):
+        return program, backend.explain(program)
     # Compiled kernels are behind it, which most commands start without.
     from spikec.compiler.cli_explain import report
 

@@ -26,6 +26,23 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number of the hardware.
+
+    Attributes:
+        value: How much.
+        unit: Of what.
+        source: Who says so.
+        confidence: high, medium or low.
+    """
+
+    value: float
+    unit: str
+    source: str
+    confidence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A target.
 
@@ -39,6 +56,7 @@ class Target:
         limits: Of a core, and ``cores`` of a chip, by name; empty where there are no cores.
         mesh: Where the cores of a chip lie, or None.
         device: Name and resources of its part, with source and confidence; empty if it has none.
+        array: Of a resistive array: its size, cells and wires, by name; empty if it has none.
     """
 
     name: str
@@ -50,6 +68,7 @@ class Target:
     limits: Mapping[str, Limit] = field(default_factory=dict[str, Limit])
     mesh: Mesh | None = None
     device: Mapping[str, int | float | str] = field(default_factory=dict[str, int | float | str])
+    array: Mapping[str, Quantity] = field(default_factory=dict[str, Quantity])
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -88,6 +107,7 @@ def load_target(name: str) -> Target:
         {k: Limit(**v) for k, v in data.get("limits", {}).items()},
         _mesh(data["mesh"]) if "mesh" in data else None,
         data.get("device", {}),
+        {k: Quantity(**v) for k, v in data.get("array", {}).items()},
     )
 
 

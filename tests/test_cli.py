@@ -293,11 +293,11 @@ def test_targets_and_models(terminal: Terminal) -> None:
     """What there is."""
     out, _ = terminal("targets")
     assert out.splitlines()[0].split() == ["target", "runs", "on", "prices"]
-    assert "\n\ntarget  pipeline\ncpu     discretize\n" in out
+    assert "\n\ntarget     pipeline\ncpu        discretize\n" in out
     shown = {t["name"]: t["prices"] for t in terminal.json("targets")["targets"]}
     boards = {n: ["ultrascale_prior", "mcc_80pj"] for n in ("kv260", "zcu102", "zcu104")}
     loihi: dict[str, list[str]] = {"loihi1": ["davies_2018", "sanafe_2_2_9"], "loihi2": []}
-    assert shown == {"cpu": [], **loihi, **boards}
+    assert shown == {"cpu": [], "rram_40nm": [], **loihi, **boards}
     out, _ = terminal("models")
     assert any(line.startswith("digits ") for line in out.splitlines())
     assert terminal.json("models")["models"][0]["accuracy"]["of"] == 540
@@ -360,7 +360,7 @@ MISTAKES = {
     "step is given. Give --dt in seconds. [SPK0631]",
     # options
     "check small:spiking --target loihi9": "--target: 'loihi9' is not a target. Use one of cpu, "
-    "kv260, loihi1, loihi2, zcu102, zcu104. [SPK0621]",
+    "kv260, loihi1, loihi2, rram_40nm, zcu102, zcu104. [SPK0621]",
     "check digits --semantics torch": "--semantics: 'torch' is not a known convention. Use one of "
     "nir, norse, snntorch, spikingjelly, sinabs, rockpool, nengo, spyx, lava, snn_mlir, "
     "sc_neurocore. [SPK0401]",
@@ -426,7 +426,7 @@ MISTAKES = {
     "simulate build -i x.npy --record spike": "record: 'spike' cannot be recorded. Use spikes and "
     "state. [SPK0642]",
     "simulate build -i x.npy --backend gpu": "backend: 'gpu' is not a backend. Use one of cpu, "
-    "fpga, hls, loihi, reference. [SPK0701]",
+    "crossbar, fpga, hls, loihi, reference. [SPK0701]",
     "simulate build -i x.npy -o empty": "empty: it is not a plain file. Give another path. "
     "[SPK0802]",
     "simulate build -i x.npy -o /dev/null": "/dev/null: it is not a plain file. Give another path. "

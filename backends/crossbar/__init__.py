@@ -1,6 +1,9 @@
-"""Resistive-memory crossbars: so far the circuit of one array with the resistance of its wires."""
+"""Resistive-memory crossbars: programs on tiles, and the circuit of an array with its wires."""
 
+from spikec.backends.crossbar.backend import Crossbar
 from spikec.backends.crossbar.circuit import Circuit, Solution
 from spikec.backends.crossbar.lines import Reading, read
 
-__all__ = ["Circuit", "Reading", "Solution", "read"]
+backend = Crossbar()
+
+__all__ = ["Circuit", "Crossbar", "Reading", "Solution", "backend", "read"]

@@ -1,0 +1,45 @@
+"""What the backend offers: whether a program fits tiles, running it on them, what it takes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spikec.backends.crossbar.explain import explained, figures
+from spikec.backends.crossbar.plan import plan, supports
+from spikec.backends.crossbar.runner import TileRunner
+from spikec.compiler.artifact import json_text
+from spikec.compiler.cli_report import Block, Report
+from spikec.compiler.errors import Finding
+from spikec.compiler.ir import Program
+
+
+class Crossbar:
+    """The backend.
+
+    Attributes:
+        verified_by: Backends that a build is compared with.
+    """
+
+    verified_by = ("crossbar",)
+
+    def supports(self, program: Program) -> tuple[Finding, ...]:
+        """Return everything that tiles cannot do."""
+        return supports(program)
+
+    def prepare(self, program: Program) -> TileRunner:
+        """Return the program on tiles of ideal cells."""
+        return TileRunner(plan(program))
+
+    def figures(self, program: Program) -> tuple[Mapping[str, Any], list[Block]]:
+        """Return what a program takes, as data and as text; nothing where it does not fit."""
+        return ({}, []) if supports(program) else figures(plan(program))
+
+    def explain(self, program: Program) -> Report:
+        """Return why it takes the tiles that it takes."""
+        return Report({}, []) if supports(program) else explained(plan(program))
+
+    def emit(self, program: Program, folder: Path) -> tuple[str, ...]:
+        """Write where every weight lies."""
+        made = plan(program)
+        (folder / "tiles.json").write_text(json_text(figures(made)[0]), encoding="utf-8")
+        return ("tiles.json",)
