@@ -6,7 +6,6 @@ A pass is a frozen dataclass in the file of its name under ``passes``; its field
 
 import importlib
 import pkgutil
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
@@ -17,7 +16,7 @@ from spikec.compiler import passes
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Graph, Program
 from spikec.compiler.ir import Mapping as Placement
-from spikec.compiler.semantics import parse_options, typed_replace
+from spikec.compiler.semantics import parse_options, split_calls, typed_replace
 from spikec.compiler.target import load_target
 from spikec.compiler.types import Array
 from spikec.compiler.verify import verify
@@ -66,8 +65,7 @@ def parse_pipeline(text: str) -> tuple[Pass, ...]:
     Raises:
         SpikecError: SPK0611 on an unknown pass; errors of the option grammar.
     """
-    parts = re.findall(r"(?:[^,{]|\{[^}]*\}?)+", text)
-    return tuple(_parse_pass(part) for part in parts if part.strip())
+    return tuple(_parse_pass(part) for part in split_calls(text))
 
 
 def _parse_pass(text: str) -> Pass:

@@ -165,6 +165,11 @@ _CALL = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\{([^{}]*)\})?\s*")
 _PAIR = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*([^=,{}]+?)\s*")
 
 
+def split_calls(text: str) -> list[str]:
+    """Split ``name{key=value,...},name`` at the commas outside of braces."""
+    return [part for part in re.findall(r"(?:[^,{]|\{[^}]*\}?)+", text) if part.strip()]
+
+
 def parse_options(text: str, where: str) -> tuple[str, dict[str, str]]:
     """Split ``name{key=value,...}``.
 
