@@ -88,6 +88,16 @@ MeshPlot = Annotated[
     Path | None,
     typer.Option("--plot", metavar="FILE", help="Draw cores and traffic: .png, .pdf or .svg."),
 ]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        metavar="STAGES",
+        help="On resistive arrays that are not ideal: program{kind=neurram_1s},wire{ohm=1}, ...",
+    ),
+]
+DeviceSeed = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Of the devices; 0 if not given.")
+]
 Limit = Annotated[
     float | None,
     typer.Option(min=1, metavar="SECONDS", help="Longest run in Lava; 600 if not given."),
@@ -283,13 +293,20 @@ def simulate(
         typer.Option(metavar="FILE", help="Draw the first sample: .png, .pdf or .svg."),
     ] = None,
     backend: BackendName = "cpu",
+    devices: Devices = None,
+    device_seed: DeviceSeed = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
     """Run a build on data."""
+    _need(devices, "--devices", {"--device-seed": device_seed})
     given = tasks.Data(data, encode, steps, seed, labels)
     wanted = tuple(part.strip() for part in record.split(",") if part.strip())
-    return tasks.simulate(build, given, output, wanted, backend, readout, plot)
+    arrays = None
+    if devices is not None:
+        _refuse("--devices", {"--backend": None if backend in ("cpu", "crossbar") else backend})
+        backend, arrays = "crossbar", tasks.Arrays(devices, device_seed or 0)
+    return tasks.simulate(build, given, output, wanted, backend, readout, plot, arrays)
 
 
 @app.command()

@@ -85,6 +85,18 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrays:
+    """Resistive arrays that a program is to run on: their devices, and the seed of those."""
+
+    devices: str
+    seed: int = 0
+
+    def runner(self, program: Program) -> Any:
+        """Return the program on such arrays."""
+        return find_backend("crossbar").prepare_devices(program, self.devices, self.seed)
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """What the user wants to see of the cores.
 
@@ -329,6 +341,7 @@ def simulate(
     backend: str,
     readout: str | None,
     plot: Path | None,
+    arrays: Arrays | None = None,
 ) -> Report:
     """Run a build on data, a batch of samples at a time."""
     program = open_folder(build)
@@ -336,7 +349,8 @@ def simulate(
     inputs = data.read(program.graph, findings)
     labels = data.read_labels(inputs)
     method = readout or (None if labels is None else "count")
-    simulator = Simulator(program, backend, findings.tell)
+    runner = None if arrays is None else arrays.runner(program)
+    simulator = Simulator(program, backend, findings.tell, runner)
     parts = [part for part, _ in batches(program, inputs, record)]
     if plot is not None:
         first = {name: np.asarray(a)[:1] for name, a in inputs.items()}
@@ -359,6 +373,9 @@ def simulate(
     shown["populations"] = totals
     blocks: list[Block] = [f"{program.graph.name} on {backend}: {extent}"]
     blocks.append(_activity(program, totals, samples * steps))
+    if runner is not None:
+        shown["remarks"] = runner.remarks()
+        blocks += runner.remarks()
     if method is not None:
         blocks.append(_classes(np.concatenate(chosen), labels, method, shown))
     for what, path in (("output", output), ("picture", plot)):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from spikec.backends.crossbar.devices import Devices
 from spikec.backends.crossbar.explain import explained, figures
 from spikec.backends.crossbar.plan import plan, supports
 from spikec.backends.crossbar.runner import TileRunner
@@ -29,6 +30,10 @@ class Crossbar:
     def prepare(self, program: Program) -> TileRunner:
         """Return the program on tiles of ideal cells."""
         return TileRunner(plan(program))
+
+    def prepare_devices(self, program: Program, devices: str, seed: int) -> TileRunner:
+        """Return the program on tiles of drawn devices; see ``Devices.parse``."""
+        return TileRunner(plan(program), Devices.parse(devices), seed)
 
     def figures(self, program: Program) -> tuple[Mapping[str, Any], list[Block]]:
         """Return what a program takes, as data and as text; nothing where it does not fit."""

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from spikec.backends.crossbar.effective import effective
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import linalg
 from spikec.compiler.untyped import sparse as sp
-
-COLUMNS = 32  # right-hand sides at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,13 +117,7 @@ class Circuit:
 
     def effective(self) -> Array:
         """Return G_eff, siemens (m, n): with it the outputs are ``voltage @ G_eff``."""
-        if not self._nodes:
-            return self.conductance.copy()
-        found = np.empty_like(self.conductance)
-        for first in range(0, self.columns, COLUMNS):
-            some = slice(first, first + COLUMNS)
-            found[:, some] = self._drive.T @ self._factor.solve(self._sense[:, some].toarray())
-        return found
+        return effective(self.conductance, self.word_ohm, self.bit_ohm)
 
     def solve(self, voltage: Array) -> Solution:
         """Return what flows for inputs (p, m) in volt; an undriven row is held at 0 V.
@@ -183,17 +176,6 @@ class Circuit:
         else:
             at, row, value = rows * self.columns + columns, rows, self.conductance.ravel()
         return sp.csr_array((value, (at, row)), shape=(self._nodes, self.rows))
-
-    @cached_property
-    def _sense(self) -> Any:
-        """Current out of every column per volt at every node, csc (nodes, n)."""
-        rows, columns = np.indices(self.conductance.shape).reshape(2, -1)
-        if self.bit_ohm:
-            at = self._nodes - self.columns + np.arange(self.columns)
-            column, value = np.arange(self.columns), np.full(self.columns, 1 / self.bit_ohm)
-        else:
-            at, column, value = rows * self.columns + columns, columns, self.conductance.ravel()
-        return sp.csc_array((value, (at, column)), shape=(self._nodes, self.columns))
 
 
 def _line(length: int, ohm: float) -> Any:

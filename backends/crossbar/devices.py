@@ -173,12 +173,20 @@ class Iv:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Resistance of a segment of a word line and of a bit line; none: as the target, as ``ohm``."""
+    """Resistance of the segments of word and bit lines.
+
+    Attributes:
+        ohm: Of word lines; none: that of the target.
+        bit_ohm: Of bit lines; none: as word lines.
+        gated: Cells of rows without an input are open (1T1R, gates on the word line); otherwise
+            these rows are held at 0 V and conduct.
+    """
 
     name: ClassVar[str] = "wire"
     bounds: ClassVar[Mapping[str, tuple[float, float]]] = {"ohm": (0, 1e6), "bit_ohm": (0, 1e6)}
     ohm: float | None = None
     bit_ohm: float | None = None
+    gated: bool = False
 
     def resistances(self, cells: Cells, kelvin: float) -> tuple[float, float]:
         """Return those of word and bit lines."""
@@ -273,6 +281,12 @@ class Devices:
         found: Read | None = self.on.get("read")
         return found if found is not None and found.redraw == "each" else None
 
+    @property
+    def gated(self) -> bool:
+        """Whether rows without an input are open, where that matters."""
+        wire: Wire | None = self.on.get("wire")
+        return wire is not None and wire.gated
+
     def wires(self, cells: Cells) -> tuple[float, float]:
         """Return the resistances of word and bit lines; 0 where wires are ideal."""
         wire: Wire | None = self.on.get("wire")
@@ -282,10 +296,14 @@ class Devices:
 
     def __str__(self) -> str:
         """Return the text that gives these stages."""
+
+        def written(value: object) -> str:
+            return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
         texts: list[str] = []
         for name, stage in self.on.items():
             options = {f.name: getattr(stage, f.name) for f in fields(stage)}
-            said = (f"{k}={'none' if v is None else v}" for k, v in options.items())
+            said = (f"{k}={written(v)}" for k, v in options.items())
             texts.append(f"{name}{{{','.join(said)}}}")
         return ",".join(texts)
 

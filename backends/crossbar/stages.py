@@ -82,7 +82,7 @@ def written(
 
 
 def random_array(shape: tuple[int, ...], name: str, random: Generator) -> Array:
-    """Return N(mean, sd) where a cell is broken down, with probability ``broken``, else pristine."""
+    """Return N(mean, sd) for a cell that is broken down, which so many are, else pristine."""
     fit = fits()[name]
     broken = random.random(shape) < fit["broken"]
     drawn = np.maximum(random.normal(fit["mean"], fit["sd"], shape), 0.0)
@@ -109,7 +109,7 @@ def drift_cmo(g: Array, seconds: float, random: Generator) -> Array:
     """Return G - 0.0890 ln t + (0.0420 ln t + 0.4118) n, in uS, of CMO/HfOx (aihwkit 4545f11)."""
     log = np.log(seconds)
     moved = -0.0890 * log + max(0.0420 * log + 0.4118, 0.0) * random.standard_normal(g.shape)
-    return np.maximum(g + MICRO * moved, 0.0)
+    return np.asarray(np.maximum(g + MICRO * moved, 0.0))
 
 
 def read_sigma(g: Array, kind: str, c: float, seconds: float) -> Array:
@@ -120,7 +120,7 @@ def read_sigma(g: Array, kind: str, c: float, seconds: float) -> Array:
     where the fit is negative. Both aihwkit 4545f11, times ``c``.
     """
     if kind == "proportional":
-        return c * g
+        return np.asarray(c * g)
     if kind == "pcm":
         x = np.maximum(g / (25 * MICRO), 1e-12)
         q = np.minimum(0.0088 / x**0.65, 0.2)
