@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # Tests compile many small kernels; two processes keep two cores busy.
 WORKERS ?= 2
 
-.PHONY: help demo lava test test-full bench fuzz check format train trained clean
+.PHONY: help demo lava badcrossbar test test-full bench fuzz check format train trained clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
@@ -31,7 +31,9 @@ lava:  ## Make .venv-lava (Lava 0.10.0), if there is a Python 3.10
 	else $(MAKE) --no-print-directory $(VENV)-lava/installed \
 		|| echo "Lava was not installed: its tests are skipped"; fi
 
-bench: $(VENV)/installed-test  ## Measure speed and memory; write docs/benchmarks.md
+badcrossbar: $(VENV)-badcrossbar/installed  ## Make .venv-badcrossbar (badcrossbar 1.1.0), which bench compares with
+
+bench: $(VENV)/installed-test badcrossbar  ## Measure speed and memory; write docs/benchmarks.md
 	$(BIN)/python tools/bench.py
 
 fuzz: $(VENV)/installed-test  ## Try 20,000 hostile files and builds; FUZZ='--cases 500 --seed 1' changes it
@@ -56,7 +58,7 @@ trained: $(VENV)/installed-test  ## Train the networks of docs/torch.md and comp
 	done
 
 clean:  ## Remove the environments and all caches
-	rm -rf $(VENV) $(VENV)-lava $(VENV)-train build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lava $(VENV)-badcrossbar $(VENV)-train build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/installed-demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -68,6 +70,13 @@ $(VENV)/installed-test: pyproject.toml
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) $(TORCH)
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -e '.[test]'
 	touch $@ $(VENV)/installed-demo
+
+# Without its dependencies: pycairo, which is for its drawings, needs the headers of cairo.
+$(VENV)-badcrossbar/installed:
+	$(PYTHON) -m venv $(VENV)-badcrossbar
+	$(VENV)-badcrossbar/bin/python -m pip install --quiet $(PIP_ARGS) --no-deps badcrossbar==1.1.0
+	$(VENV)-badcrossbar/bin/python -m pip install --quiet $(PIP_ARGS) 'numpy<2.4' scipy pathvalidate sigfig
+	touch $@
 
 $(VENV)-lava/installed:
 	$(PYTHON310) -m venv $(VENV)-lava
