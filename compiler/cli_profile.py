@@ -17,6 +17,7 @@ from spikec.compiler.prices import PriceBook, book_names, load_prices
 from spikec.compiler.target import load_target
 
 if TYPE_CHECKING:
+    from spikec.backends.crossbar.ledger import Ledger as Arrays
     from spikec.backends.fpga.sizes.ledger import Ledger
     from spikec.compiler.mapping.work import Work
 
@@ -128,9 +129,15 @@ def _work(program: Program) -> "Work | None":
     return Work(program)
 
 
-def _ledger(program: Program) -> "Ledger | None":
-    """Return what counts what an FPGA does, if it is one."""
-    if load_target(program.target).backend != "fpga":
+def _ledger(program: Program) -> "Ledger | Arrays | None":
+    """Return what counts what an FPGA or resistive arrays do, if it is one."""
+    kind = load_target(program.target).backend
+    if kind == "crossbar":
+        from spikec.backends.crossbar.ledger import Ledger as Arrays
+        from spikec.backends.crossbar.plan import plan as tiles
+
+        return Arrays(tiles(program))
+    if kind != "fpga":
         return None
     from spikec.backends.fpga.plan import plan
     from spikec.backends.fpga.sizes.ledger import Ledger
@@ -139,8 +146,8 @@ def _ledger(program: Program) -> "Ledger | None":
     return Ledger(planned) if Ledger.covers(planned) else None
 
 
-def _hardware(ledger: "Ledger", shown: dict[str, Any]) -> list[Block]:
-    """Return the counters of the engines."""
+def _hardware(ledger: "Ledger | Arrays", shown: dict[str, Any]) -> list[Block]:
+    """Return the counters of the engines, or of the arrays that feed a population."""
     shown["hardware"] = {"counters": ledger.counters, "accesses": ledger.cells}
     columns = (*next(iter(ledger.counters.values())), *next(iter(ledger.cells.values())))
     rows = tuple(

@@ -32,6 +32,10 @@ EVENTS: Mapping[str, str] = {
     "bram_access": "synapse",
     "uram_access": "synapse",
     "dsp_product": "synapse",
+    "array_nanowatt": "synapse",
+    "word_line": "synapse",
+    "adc_conversion": "synapse",
+    "partial_sum": "synapse",
     "access": "neuron",
     "update": "neuron",
     "idle": "neuron",
@@ -56,6 +60,10 @@ PAID_BY: Mapping[str, tuple[str, ...]] = {
     "hop_x": ("hop_x",),
     "hop_y": ("hop_y",),
     "crossing": ("crossing",),
+    "array_nanowatt": ("array_nanowatt",),
+    "word_line": ("word_line",),
+    "adc_conversion": ("adc_conversion",),
+    "partial_sum": ("partial_sum",),
 }
 # What takes time in a core, by what it is busy with, and outside of cores.
 TIMED: Mapping[str, str] = {

@@ -297,7 +297,7 @@ def test_targets_and_models(terminal: Terminal) -> None:
     shown = {t["name"]: t["prices"] for t in terminal.json("targets")["targets"]}
     boards = {n: ["ultrascale_prior", "mcc_80pj"] for n in ("kv260", "zcu102", "zcu104")}
     loihi: dict[str, list[str]] = {"loihi1": ["davies_2018", "sanafe_2_2_9"], "loihi2": []}
-    assert shown == {"cpu": [], "rram_40nm": [], **loihi, **boards}
+    assert shown == {"cpu": [], "rram_40nm": ["rram40_assumed"], **loihi, **boards}
     out, _ = terminal("models")
     assert any(line.startswith("digits ") for line in out.splitlines())
     assert terminal.json("models")["models"][0]["accuracy"]["of"] == 540

@@ -171,7 +171,7 @@ def test_without_a_book_there_are_counts(loihi: Terminal, build: str) -> None:
 
 MISTAKES = {
     "profile chip -i x.npy --prices davis_2018": "--prices: 'davis_2018' is not a price book; the "
-    "nearest is davies_2018. Use one of davies_2018, mcc_80pj, odin, sanafe_2_2_9, "
+    "nearest is davies_2018. Use one of davies_2018, mcc_80pj, odin, rram40_assumed, sanafe_2_2_9, "
     "truenorth_affine, truenorth_all_in, ultrascale_prior, or a .toml file of your own. [SPK1110]",
     "profile chip -i x.npy --prices two.toml": "two.toml: an all-in price stands beside 1 more. An "
     "all-in price holds everything; remove the others, or find marginal prices. [SPK1121]",

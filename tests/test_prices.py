@@ -88,8 +88,8 @@ def test_there_is_no_book_for_loihi_2() -> None:
         load_prices("loihi2")
     assert str(caught.value) == (
         "--prices: 'loihi2' is not a price book. Use one of davies_2018, mcc_80pj, odin, "
-        "sanafe_2_2_9, truenorth_affine, truenorth_all_in, ultrascale_prior, or a .toml file of "
-        "your own. [SPK1110]"
+        "rram40_assumed, sanafe_2_2_9, truenorth_affine, truenorth_all_in, ultrascale_prior, or a "
+        ".toml file of your own. [SPK1110]"
     )
 
 
