@@ -12,6 +12,7 @@ from spikec.compiler import (
     cli_convert,
     cli_deploy,
     cli_doctor,
+    cli_monte_carlo,
     cli_profile,
     cli_synth,
     cli_verify,
@@ -172,11 +173,22 @@ def show(
             help="Whose convention the NIR file is to follow, as in --semantics; else the model's.",
         ),
     ] = None,
+    spice: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a tile of a build for arrays as a netlist."),
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(metavar="N", help="Which, in the order of --explain; 0.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
     """Print a model or a build as text."""
     _need(nir, "--nir", {"--as": reader})
+    _need(spice, "--spice", {"--tile": tile})
+    if spice is not None:
+        _refuse("--spice", {"--nir": nir, "--equations": equations or None})
+        return tasks.show_tile(Path(model), spice, tile or 0)
     return tasks.show(tasks.Source(model, dt, semantics), equations, nir, reader)
 
 
@@ -295,16 +307,43 @@ def simulate(
     backend: BackendName = "cpu",
     devices: Devices = None,
     device_seed: DeviceSeed = None,
+    monte_carlo: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, metavar="N", help="Draw the devices so many times."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes; as many as cores.")
+    ] = None,
+    attribute: Annotated[
+        bool, typer.Option("--attribute", help="What each stage and each projection costs.")
+    ] = False,
+    bound: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, metavar="A", help="Accuracy that a drawn array must reach."),
+    ] = None,
+    journal: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep each run here; go on from here if it exists."),
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> Report:
     """Run a build on data."""
-    _need(devices, "--devices", {"--device-seed": device_seed})
+    _need(devices, "--devices", {"--device-seed": device_seed, "--monte-carlo": monte_carlo})
+    several = {"--workers": workers, "--attribute": attribute or None, "--bound": bound}
+    _need(monte_carlo, "--monte-carlo", {**several, "--journal": journal})
     given = tasks.Data(data, encode, steps, seed, labels)
     wanted = tuple(part.strip() for part in record.split(",") if part.strip())
     arrays = None
     if devices is not None:
         _refuse("--devices", {"--backend": None if backend in ("cpu", "crossbar") else backend})
+        if monte_carlo is not None:
+            unused = {"--output": output, "--record": record or None, "--plot": plot}
+            _refuse("--monte-carlo", unused)
+            chosen = devices, monte_carlo, device_seed or 0, workers, attribute, bound, journal
+            return cli_monte_carlo.monte_carlo(
+                build, given, cli_monte_carlo.Draws(*chosen), readout
+            )
         backend, arrays = "crossbar", tasks.Arrays(devices, device_seed or 0)
     return tasks.simulate(build, given, output, wanted, backend, readout, plot, arrays)
 

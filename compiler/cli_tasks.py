@@ -330,6 +330,17 @@ def show(
     return Report(data, blocks, findings)
 
 
+def show_tile(build: Path, output: Path, tile: int) -> Report:
+    """Write a tile of a build as a netlist."""
+    text = find_backend("crossbar").netlist(open_folder(build), tile)
+    with whole_file(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    lines = text.count("\n")
+    return Report(
+        {"netlist": str(output), "lines": lines}, [f"netlist  {output} ({lines:,} lines)"]
+    )
+
+
 # ---------------------------------------------------------------- simulate
 
 

@@ -40,7 +40,7 @@ def run(made: Plan, devices: str, data: Array, seed: int = 0) -> spikec.Trace:
 
 def one(made: Plan, devices: str, seed: int = 0) -> DeviceTile:
     stored = made.stored[0]
-    return DeviceTile(stored.tiles[0], stored, made, Devices.parse(devices), seed, (0, 0))
+    return DeviceTile(stored.tiles[0], stored, made, Devices.parse(devices), seed, (0, 0), {})
 
 
 def active(rows: int, reads: int, part: float = 0.2) -> Array:

@@ -27,6 +27,9 @@ DRAWN = 4  # inputs on which it is estimated, with this part of the rows active
 ACTIVE = 0.1
 SOLVED = 1 << 21  # cells of arrays that are solved at once
 
+# By tile and devices: found once for all seeds.
+Estimates = dict[tuple[tuple[int, ...], str], float]
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
@@ -63,6 +66,7 @@ class DeviceTile:
         devices: Devices,
         seed: int,
         key: Sequence[int],
+        estimates: Estimates,
     ) -> None:
         """Draw the devices and solve the wires."""
         self.tile, self.plan, self.devices = tile, plan, devices
@@ -75,9 +79,12 @@ class DeviceTile:
         self.map: Array = np.empty((0, 0))
         self.variance: Array = np.empty((0, 0))
         if name == "map":
-            self.map, self.variance = self._maps()
+            self.map, self.variance = self._maps(self.conductance)
         if name == "map" and self.noise is not None:
-            error = self._noise_error()
+            known = self.key, str(devices)
+            if known not in estimates:
+                estimates[known] = self._noise_error()
+            error = estimates[known]
             name = "read" if error > ROUGH and all(self.wires) else "noise"
             error = 1e-10 if name == "read" else error
         self.method = Method(str(stored.projection), self.key[-1], name, error)
@@ -102,14 +109,14 @@ class DeviceTile:
             found += sigma * self.random.standard_normal(found.shape)
         return np.asarray(found)
 
-    def _maps(self) -> tuple[Array, Array]:
+    def _maps(self, g: Array) -> tuple[Array, Array]:
         """Return the map of sums, and the variance of each cell's part in them by noise."""
-        held = effective(self.conductance, *self.wires)
+        held = effective(g, *self.wires)
         if self.noise is None:
             return difference(held, self.tile), np.empty((0, 0))
         with np.errstate(divide="ignore", invalid="ignore"):
-            left = np.where(self.conductance > 0, held / self.conductance, 1.0)
-        variance = (self.noise.sigma(self.conductance) * left) ** 2
+            left = np.where(g > 0, held / g, 1.0)
+        variance = (self.noise.sigma(g) * left) ** 2
         return difference(held, self.tile), total(variance, self.tile)
 
     def _solved(self, volts: Array, turn: slice) -> Array:
@@ -132,14 +139,17 @@ class DeviceTile:
     def _noise_error(self) -> float:
         """Return the largest relative error of the deviation of noise, on drawn inputs.
 
+        Of the devices of seed 0, so that every seed is read in the same way.
+
         The exact first order is dI = v' dG a: v the voltages of the cells for the input, a those
         for one volt at the output, which is the array turned by reciprocity.
         """
         if not any(self.wires):
             return 0.0
         assert self.noise is not None
-        g, (word, bit) = self.conductance, self.wires
-        random = generator(self.seed, "read", (*self.key, 2))
+        g = self.devices.conductance(self.tile.level, self.plan.cells, 0, self.key)
+        variance, (word, bit) = self._maps(g)[1], self.wires
+        random = generator(0, "read", (*self.key, 2))
         x = (random.random((DRAWN, len(g))) < ACTIVE).astype(np.float64)
         x[:, 0] = 1.0
         sums = np.arange(self.tile.plus.size)[:: max(1, self.tile.plus.size // DRAWN)]
@@ -151,7 +161,7 @@ class DeviceTile:
         back = back.transpose(0, 2, 1)[:, ::-1, ::-1]
         sigma = self.noise.sigma(g)
         exact = np.sqrt(np.einsum("pij,kij,ij->pk", forward**2, back**2, sigma**2))
-        made = np.sqrt(x**2 @ self.variance)[:, sums]
+        made = np.sqrt(x**2 @ variance)[:, sums]
         return float((np.abs(made - exact) / np.maximum(exact, 1e-300)).max(initial=0.0))
 
 

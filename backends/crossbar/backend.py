@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from spikec.backends.crossbar.devices import Devices
+from spikec.backends.crossbar.emit import emit, tile_netlist
 from spikec.backends.crossbar.explain import explained, figures
+from spikec.backends.crossbar.monte_carlo import Study
 from spikec.backends.crossbar.plan import plan, supports
 from spikec.backends.crossbar.runner import TileRunner
-from spikec.compiler.artifact import json_text
 from spikec.compiler.cli_report import Block, Report
 from spikec.compiler.errors import Finding
 from spikec.compiler.ir import Program
+from spikec.compiler.types import Array
 
 
 class Crossbar:
@@ -35,6 +37,23 @@ class Crossbar:
         """Return the program on tiles of drawn devices; see ``Devices.parse``."""
         return TileRunner(plan(program), Devices.parse(devices), seed)
 
+    def study(
+        self,
+        program: Program,
+        devices: str,
+        inputs: Mapping[str, Array],
+        labels: Array,
+        readout: str,
+        draws: Any,
+    ) -> Study:
+        """Return what is run to see how the draws of devices change an accuracy.
+
+        ``draws`` has ``runs``, ``seed`` and ``attribute``; see ``Study``.
+        """
+        stages = Devices.parse(devices)
+        chosen = draws.runs, draws.seed, draws.attribute
+        return Study(program, stages, inputs, labels, readout, *chosen)
+
     def figures(self, program: Program) -> tuple[Mapping[str, Any], list[Block]]:
         """Return what a program takes, as data and as text; nothing where it does not fit."""
         return ({}, []) if supports(program) else figures(plan(program))
@@ -44,7 +63,9 @@ class Crossbar:
         return Report({}, []) if supports(program) else explained(plan(program))
 
     def emit(self, program: Program, folder: Path) -> tuple[str, ...]:
-        """Write where every weight lies."""
-        made = plan(program)
-        (folder / "tiles.json").write_text(json_text(figures(made)[0]), encoding="utf-8")
-        return ("tiles.json",)
+        """Write where every weight lies, and the level of every cell; see ``emit``."""
+        return emit(plan(program), folder)
+
+    def netlist(self, program: Program, tile: int) -> str:
+        """Return the SPICE netlist of a tile with every row driven; see ``emit.tile_netlist``."""
+        return tile_netlist(plan(program), tile)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
-from spikec.backends.crossbar.arrays import Converters, DeviceTile, Method
+from spikec.backends.crossbar.arrays import Converters, DeviceTile, Estimates, Method
 from spikec.backends.crossbar.devices import Devices
 from spikec.backends.crossbar.plan import Held, Plan, Stored, bits, turns
 from spikec.backends.crossbar.threads import one_thread
@@ -32,13 +32,27 @@ class TileRunner(Interpreter):
         plan: The program on tiles.
         devices: What is not ideal.
         seed: Of everything that is drawn. The noise of reads begins anew with every run.
+        where: Numbers of the projections that are not ideal; all if None.
+        estimates: Those of runners with other seeds, which need not be made again.
     """
 
-    def __init__(self, plan: Plan, devices: Devices | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        devices: Devices | None = None,
+        seed: int = 0,
+        where: Collection[int] | None = None,
+        estimates: Estimates | None = None,
+    ) -> None:
         """Draw the devices and make the arrays ready."""
         super().__init__(plan.program)
         self.plan, self.devices, self.seed = plan, devices or Devices(), seed
-        self.arrays = [Arrays(s, plan, self.devices, seed, k) for k, s in enumerate(plan.stored)]
+        here = [
+            self.devices if where is None or k in where else Devices()
+            for k in range(len(plan.stored))
+        ]
+        known: Estimates = {} if estimates is None else estimates
+        self.arrays = [Arrays(s, plan, here[k], seed, k, known) for k, s in enumerate(plan.stored)]
         self.number = {id(p): k for k, p in enumerate(self.projections)}
 
     @property
@@ -79,12 +93,18 @@ class Arrays:
     """
 
     def __init__(
-        self, stored: Stored, plan: Plan, devices: Devices, seed: int, number: int
+        self,
+        stored: Stored,
+        plan: Plan,
+        devices: Devices,
+        seed: int,
+        number: int,
+        estimates: Estimates,
     ) -> None:
         """Draw the devices of all tiles."""
         self.stored, self.plan = stored, plan
         self.tiles = {
-            id(t): DeviceTile(t, stored, plan, devices, seed, (number, k))
+            id(t): DeviceTile(t, stored, plan, devices, seed, (number, k), estimates)
             for k, t in enumerate(stored.tiles)
         }
         together = [g for h in stored.held for g in _beside(h.tiles)]
