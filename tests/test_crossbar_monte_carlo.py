@@ -1,6 +1,8 @@
 """Monte Carlo over devices: the same numbers whatever the processes, interrupted or not."""
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +70,30 @@ def test_interrupted_and_taken_up(study: Make, tmp_path: Path) -> None:
     assert found == run(given, 1)
     assert path.read_text().splitlines()[:4] == lines
     assert len(path.read_text().splitlines()) == 1 + 6
+
+
+def test_killed(tmp_path: Path, digits: Any) -> None:
+    """The command killed in mid-run, and given again: the numbers of one that was left alone."""
+    build, file, labels = (str(tmp_path / n) for n in ("build", "x.npy", "y.npy"))
+    np.save(file, digits[0][:40])
+    np.save(labels, digits[1][:40])
+    assert cli.run(["compile", "digits", "--target", "rram_40nm", "-o", build]) == 0
+    command = [sys.executable, "-m", "spikec", "simulate", build, "-i", file, "--labels", labels]
+    command += ["--devices", STAGES, "--monte-carlo", "30", "--workers", "1", "--json"]
+    journal = tmp_path / "journal"
+    with subprocess.Popen([*command, "--journal", str(journal)], stdout=subprocess.PIPE) as first:
+        while first.poll() is None:
+            if journal.exists() and journal.read_text().count("\n") > 3:
+                first.kill()
+                break
+            time.sleep(0.01)
+        first.communicate()
+    assert 3 < journal.read_text().count("\n") < 31
+    outputs = [
+        subprocess.run(c, check=True, stdout=subprocess.PIPE).stdout
+        for c in ([*command, "--journal", str(journal)], command)
+    ]
+    assert outputs[0] == outputs[1]
 
 
 def test_journals_of_something_else(study: Make, tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ CUTS = [
     "levels=2,encoding=offset",
     "levels=3",
     "levels=256",
+    "g_min=20,g_max=21",
 ]
 
 
@@ -243,6 +244,15 @@ def test_what_does_not_fit() -> None:
     text = "liquid: its tiles take 2 macros of 512 x 512 cells, and there are 1. [SPK2112]"
     assert [str(f) for f in supports(program)] == [text]
     assert not supports(compiled(liquid(), "rows=128,columns=128,macros=1", 5))
+
+
+def test_a_narrow_window() -> None:
+    """No room for levels is an error, a millionth of a uS enough, 1e-11 uS too little."""
+    text = "tiles: cells from 40 to 40 uS have no two levels. [SPK2122]"
+    assert finding("g_min=40") == text
+    data = np.random.default_rng(0).random((2, 10, 64)) < 0.3
+    assert same(compiled(spikec.load("digits"), "g_min=39.999999"), data) > 10
+    assert "[SPK2110]" in finding("g_min=39.99999999999")
 
 
 def test_too_large_and_too_rough(monkeypatch: pytest.MonkeyPatch) -> None:

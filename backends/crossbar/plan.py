@@ -101,6 +101,10 @@ def supports(program: Program) -> tuple[Finding, ...]:
         return (
             Finding("SPK2107", "program", "a cell has a level, so it needs integers: quantize"),
         )
+    cells = options(program)[1]
+    if cells.g_max <= cells.g_min:
+        text = f"cells from {1e6 * cells.g_min:g} to {1e6 * cells.g_max:g} uS have no two levels"
+        return (Finding("SPK2122", "tiles", text),)
     found = [f for s in _drafts(program) for f in _misfits(*s)]
     if found:
         return tuple(found)
@@ -204,7 +208,8 @@ def _misfits(
     _, largest = _coding(signal, chosen)
     worst = _rounding(fan_in, largest, cells)
     if worst >= 0.25:
-        text = f"its currents may be {worst:.2g} of a level away in double precision; use serial"
+        text = f"its currents may be {worst:.2g} of a level away in double precision"
+        text += "; use a wider window of conductances, or serial inputs"
         found.append(Finding("SPK2110", where, text))
     return found
 

@@ -41,10 +41,12 @@ class Cells:
 
     @staticmethod
     def of(target: Target, chosen: Tiles) -> "Cells":
-        """Return those of a target, with the levels that were chosen."""
+        """Return those of a target, with the levels and the window that were chosen."""
         held = {name: quantity.value for name, quantity in target.array.items()}
         levels = chosen.levels or int(held["levels"])
-        return Cells(levels, held["g_min"], held["g_max"], held["v_read"], held["wire_ohm"])
+        low = chosen.g_min / 1e6 or held["g_min"]
+        high = chosen.g_max / 1e6 or held["g_max"]
+        return Cells(levels, low, high, held["v_read"], held["wire_ohm"])
 
     @property
     def step(self) -> float:

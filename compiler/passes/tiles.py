@@ -11,11 +11,13 @@ from spikec.compiler.ir import Program
 from spikec.compiler.pipeline import Context
 
 # An array beyond it takes more than a minute to solve; a cell of more levels was never made.
-MOST_SIDE, MOST_LEVELS, MOST_MACROS = 1024, 256, 1 << 20
+MOST_SIDE, MOST_LEVELS, MOST_MACROS, MOST_MICRO = 1024, 256, 1 << 20, 1e6
 _LIMITS = {
     "rows": (0, MOST_SIDE),
     "columns": (0, MOST_SIDE),
     "levels": (0, MOST_LEVELS),
+    "g_min": (0, MOST_MICRO),
+    "g_max": (0, MOST_MICRO),
     "parallel": (0, MOST_SIDE),
     "macros": (0, MOST_MACROS),
 }
@@ -29,6 +31,8 @@ class Tiles:
         rows: Word lines of a tile, at most.
         columns: Bit lines of a tile, at most.
         levels: Conductances that a cell can be programmed to.
+        g_min: Of level 0, in uS.
+        g_max: Of the highest level, in uS.
         encoding: differential: a weight is the difference of two cells; offset: a cell holds the
             weight plus a constant, which one column of the tile takes away again.
         loss: Part of the current that the wires may lose, for all rows at once; tiles are no
@@ -44,6 +48,8 @@ class Tiles:
     rows: int = 0
     columns: int = 0
     levels: int = 0
+    g_min: float = 0.0
+    g_max: float = 0.0
     encoding: Literal["differential", "offset"] = "differential"
     loss: float = 0.0
     partial: Literal["digital", "analogue", "none"] = "digital"
