@@ -144,6 +144,26 @@ def test_converters(planned: Callable[[str], Plan]) -> None:
     assert made.clipped == (np.abs(levels) > 0.5 * most).sum()
 
 
+def test_calibrated_converters(planned: Callable[[str], Plan], digits: tuple[Array, Array]) -> None:
+    """The range is the percentile of what the first samples give, here counted apart."""
+    made, data, labels = planned(""), digits[0], digits[1]
+    runner = TileRunner(made, Devices.parse("adc{bits=6,percentile=99,span=1.5}"))
+    accuracy = Simulator(made.program, "crossbar", runner=runner)
+    right = (accuracy.run(data).output.sum(axis=1).argmax(axis=1) == labels).mean()
+    stored = made.stored[0]
+    rows = data[:16].reshape(-1, 64)
+    sums = np.abs(rows[rows.any(axis=1)].astype(np.int64) @ stored.held[0].matrix.weight).ravel()
+    converter = runner.arrays[0].converters[id(stored.tiles[0])]
+    assert converter.full == 1.5 * np.sort(sums)[int(np.ceil(0.99 * sums.size)) - 1]
+    assert right > 0.97
+    # The whole range of a column wastes the codes.
+    wide = (run(made, "adc{bits=4}", data).output.sum(axis=1).argmax(axis=1) == labels).mean()
+    text = "adc{bits=4,percentile=99.5}"
+    narrow = (run(made, text, data).output.sum(axis=1).argmax(axis=1) == labels).mean()
+    evidence("crossbar_converters", whole=float(wide), calibrated=float(narrow))
+    assert narrow > wide + 0.02
+
+
 def test_seeds(planned: Callable[[str], Plan], digits: tuple[Array, Array]) -> None:
     """A seed gives the same spikes, run after run; another seed others; coarser codes cost."""
     made, data, labels = planned(""), digits[0], digits[1]

@@ -184,8 +184,21 @@ class Converters:
             low = sum(np.maximum(-p, 0).sum(axis=0) for p in pairs)
             most = float(np.maximum(high, low).max(initial=1))
             self.full = max(self.adc.span * largest * most, 1e-9)
-        self.clipped = self.conversions = 0
+        self.seen: Array | None = None
         self.restart()
+
+    def watch(self) -> None:
+        """Begin to count differences, each rounded to a whole level, in place of converting."""
+        self.seen = np.zeros(1, np.int64)
+
+    def calibrate(self) -> None:
+        """Make the percentile of what was seen the range; without any, it stays as it is."""
+        assert self.adc is not None
+        if self.seen is not None and self.seen.sum():
+            share = np.cumsum(self.seen) / self.seen.sum()
+            level = int(np.searchsorted(share, self.adc.percentile / 100))
+            self.full = self.adc.span * max(level, 1)
+        self.seen = None
 
     def restart(self) -> None:
         """Begin with the noise of conversions anew, and with the counts."""
@@ -195,8 +208,13 @@ class Converters:
     def __call__(self, levels: Array) -> Array:
         """Return whole levels."""
         self.conversions += levels.size
-        if self.adc is None:
-            return np.asarray(np.rint(levels), dtype=np.int64)
+        if self.adc is None or self.seen is not None:
+            whole = np.asarray(np.rint(levels), dtype=np.int64)
+            if self.seen is not None:
+                more = np.bincount(np.abs(whole).ravel(), minlength=len(self.seen))
+                more[: len(self.seen)] += self.seen
+                self.seen = more
+            return whole
         if self.adc.noise:
             levels = levels + self.adc.noise * self.random.standard_normal(levels.shape)
         self.clipped += int((np.abs(self.gain * levels + self.offset) > self.full).sum())

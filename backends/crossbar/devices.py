@@ -201,7 +201,10 @@ class Adc:
 
     Attributes:
         bits: Of its code, sign included.
-        span: Its range, as a part of the largest difference that a column of the tile can give.
+        span: Its range, as a part of the largest difference that a column of the tile can give, or
+            of the percentile.
+        percentile: Of the differences of a tile on the first samples of the first run, before any
+            converter; 0: none is taken.
         gain: Standard deviation of the gain of a column.
         offset: The same of its offset, in levels.
         noise: The same of a conversion, in levels, drawn for each.
@@ -211,12 +214,14 @@ class Adc:
     bounds: ClassVar[Mapping[str, tuple[float, float]]] = {
         "bits": (2, 24),
         "span": (1e-6, 1e3),
+        "percentile": (0, 100),
         "gain": (0, 1),
         "offset": (0, 1e6),
         "noise": (0, 1e6),
     }
     bits: int = 8
     span: float = 1.0
+    percentile: float = 0.0
     gain: float = 0.0
     offset: float = 0.0
     noise: float = 0.0

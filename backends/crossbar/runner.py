@@ -22,6 +22,7 @@ from spikec.backends.reference import Interpreter
 from spikec.compiler.ir import Projection, Trace
 from spikec.compiler.types import Array
 
+CALIBRATED = 16  # samples of the first run, for the ranges of converters
 GATHERED = 1 << 22  # numbers that are copied out of a signal at once
 
 
@@ -51,6 +52,7 @@ class TileRunner(Interpreter):
             self.devices if where is None or k in where else Devices()
             for k in range(len(plan.stored))
         ]
+        self.calibrated = False
         known: Estimates = {} if estimates is None else estimates
         self.arrays = [Arrays(s, plan, here[k], seed, k, known) for k, s in enumerate(plan.stored)]
         self.number = {id(p): k for k, p in enumerate(self.projections)}
@@ -74,10 +76,24 @@ class TileRunner(Interpreter):
 
     def run(self, inputs: Mapping[str, Array], record: Collection[str] = ()) -> Trace:
         """Run a batch; see ``Runner``."""
-        for arrays in self.arrays:
-            arrays.restart()
         with one_thread():
+            if not self.calibrated:
+                self._calibrate({n: a[:CALIBRATED] for n, a in inputs.items()})
+            for arrays in self.arrays:
+                arrays.restart()
             return super().run(inputs, record)
+
+    def _calibrate(self, inputs: Mapping[str, Array]) -> None:
+        """Set the ranges of the converters by what they are to convert."""
+        made = [c for a in self.arrays for c in a.converters.values()]
+        asked = [c for c in made if c.adc is not None and c.adc.percentile]
+        for converter in asked:
+            converter.watch()
+        if asked:
+            super().run(inputs)
+        for converter in asked:
+            converter.calibrate()
+        self.calibrated = True
 
     def product(self, projection: Projection, sent: Array) -> Array:
         """Return W x as the tiles of the projection give it."""
