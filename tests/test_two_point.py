@@ -101,7 +101,7 @@ def test_tm1_leaves_the_table() -> None:
 EDGES = (-9.0, -8.0, -4.0, -1.0, -0.5, -(2.0**-12), 0.0, 2.0**-12, 0.4, 1.0, 2.5, 7.9998, 8.0, 9.5)
 
 
-@pytest.mark.parametrize("filter_", [(None, 0.0), (1.5, 0.0), (0.7, 0.3)])
+@pytest.mark.parametrize("filter_", [(None, 0.0), (1.5, 0.0), (0.7, 0.5)])
 @pytest.mark.parametrize("out", ["relu6", "relu", "none"])
 @pytest.mark.parametrize("mod", MODULATIONS)
 def test_against_the_oracle(mod: Any, out: Any, filter_: tuple[float | None, float]) -> None:
@@ -173,12 +173,11 @@ def test_stated_table_errors(step_bits: int) -> None:
         (tables.half_gaussian(0.75, 8, step_bits), lambda x: filtered(x, 0.75, 0.0), 0),
     ]
     for made, curve, lo in cases:
-        entries = np.array(made.entries) / 2.0**tables.FRAC
-        knots = lo + np.arange(len(entries)) / 2**step_bits
-        x = lo + np.arange(200_001) * (knots[-1] - lo) / 200_000
-        wanted = [curve(float(v)) for v in x]
-        line: Array = np.interp(x, knots, entries)
-        worst = np.abs(line - wanted).max()
+        entries = [e / 2.0**tables.FRAC for e in made.entries]
+        knots = [lo + k / 2**step_bits for k in range(len(entries))]
+        x = [lo + (knots[-1] - lo) * k / 200_000 for k in range(200_001)]
+        line: list[float] = np.interp(x, knots, entries).tolist()
+        worst = max(abs(y - curve(v)) for y, v in zip(line, x, strict=True))
         assert 0.4 * made.error < worst <= made.error
 
 
