@@ -162,7 +162,7 @@ def test_a_small_experiment(tmp_path: Path, data: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     plan = experiment.Plan(clips=24, steps=12, seeds=1, width=8)
     results = experiment.experiment(plan, data, 1)
-    assert len(results) == 4 * (4 + 3)
+    assert len(results) == 5 * (4 + 3)
     # What is kept is not trained again, and is the same.
     monkeypatch.setattr(training, "train", None)
     again = experiment.experiment(plan, data, 1)
@@ -172,15 +172,15 @@ def test_a_small_experiment(tmp_path: Path, data: Path, monkeypatch: pytest.Monk
     for network in plan.shapes():
         (found,) = experiment.selected(results, network, penalty=False, semi=False)
         made = deploy(found.weights, network, features)
-        assert made.exact == pytest.approx(found.figures["nmse"], rel=1e-3)
+        assert made.exact == pytest.approx(found.figures["nmse"], rel=0.1)  # on a part of it
         assert abs(made.change) < 0.01
         assert (made.events.context > 0) == (network in ("tm1", "co"))
         rows.append(report.Row(network, False, False, [found.figures], [made]))
     hurt = {(r.run.network, r.run.lesion): [r.figures] for r in results if r.run.lesion}
     tables = [report.training_table(rows), report.energy_table(rows), report.ratio_table(rows)]
     tables.append(report.resilience_table(rows, hurt))
-    assert [len(t) for t in tables] == [5, 5, 5, 21]
+    assert [len(t) for t in tables] == [6, 6, 7, 26]
     assert all(len(line) == len(t[0]) for t in tables for line in t)
-    assert report.markdown(tables[0]).count("\n") == 5
+    assert report.markdown(tables[0]).count("\n") == 6
     report.plot(tmp_path / "mcc.svg", rows, hurt)
     assert (tmp_path / "mcc.svg").read_text().startswith("<?xml")

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import joblib
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -73,9 +74,10 @@ def measured(plan: ex.Plan, args: Any) -> Any:
         features = load_features(args.data, plan.clips)
         kinds = [(n, p, s) for s in (False, True) for p in (False, True) for n in plan.shapes()]
         rows: list[report.Row] = []
+        pool = joblib.Parallel(args.jobs)
         for network, penalty, semi in bar.track(kinds, description="deploy"):
             found = ex.selected(results, network, penalty, semi)
-            made = [deploy(r.weights, network, features) for r in found]
+            made = pool(joblib.delayed(deploy)(r.weights, network, features) for r in found)
             rows.append(report.Row(network, penalty, semi, [r.figures for r in found], made))
     hurt = {
         (network, share): [

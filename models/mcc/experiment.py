@@ -53,6 +53,7 @@ class Plan:
         co = Shape("co", self.width)
         return {
             "point": Shape("point", self.width),
+            "narrow": Shape("fused", self.width),
             "fused": equal_parameters(co),
             "tm1": Shape("tm1", self.width),
             "co": co,
@@ -81,7 +82,7 @@ class Run:
     """One training.
 
     Attributes:
-        network: point, fused, tm1 or co.
+        network: point, narrow, fused, tm1 or co.
         recipe: How it is trained.
         lesion: Share of the cells that are silenced half way; 0: none.
     """

@@ -13,11 +13,19 @@ from spikec.models.mcc.ledger import microjoules
 
 NAMES = {
     "point": "point neurons, equal width",
-    "fused": "point neurons, equal parameters",
+    "narrow": "point neurons, fused, equal width",
+    "fused": "point neurons, fused, equal parameters",
     "tm1": "two-point cells, tm1",
     "co": "two-point cells, co",
 }
-COLOURS = {"point": "#8a8f99", "fused": "#1f2a44", "tm1": "#3d7ec8", "co": "#c8553d"}
+COLOURS = {
+    "point": "#8a8f99",
+    "narrow": "#5c9d6b",
+    "fused": "#1f2a44",
+    "tm1": "#3d7ec8",
+    "co": "#c8553d",
+}
+BASELINES = ("point", "narrow", "fused")
 SHARES = (0.1, 0.3, 0.5)
 
 
@@ -26,7 +34,7 @@ class Row:
     """One network and training, over seeds.
 
     Attributes:
-        network: point, fused, tm1 or co.
+        network: point, narrow, fused, tm1 or co.
         penalty: Whether activity had a price.
         semi: Whether a part of the words was known only.
         figures: Of each seed.
@@ -102,15 +110,15 @@ def energy_table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def ratio_table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """Return events of two-point cells over those of both baselines of the same training."""
+    """Return events of two-point cells over those of the baselines of the same training."""
     found = {(r.network, r.penalty, r.semi): r for r in rows}
     listed: list[tuple[str, ...]] = [
         ("two-point cells", "training", "penalty", "over", "error", "cells", "all with context")
     ]
     for (network, penalty, semi), row in found.items():
-        if network in ("point", "fused"):
+        if network in BASELINES:
             continue
-        for base in ("point", "fused"):
+        for base in BASELINES:
             other = found[base, penalty, semi]
             (error, _), (rival, _) = (r.over(lambda f: f["nmse"]) for r in (row, other))
             mine, theirs = row.events(), other.events()
