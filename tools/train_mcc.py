@@ -77,7 +77,7 @@ def measured(plan: ex.Plan, args: Any) -> Any:
         pool = joblib.Parallel(args.jobs)
         for network, penalty, semi in bar.track(kinds, description="deploy"):
             found = ex.selected(results, network, penalty, semi)
-            made = pool(joblib.delayed(deploy)(r.weights, network, features) for r in found)
+            made: Any = pool(joblib.delayed(deploy)(r.weights, network, features) for r in found)
             rows.append(report.Row(network, penalty, semi, [r.figures for r in found], made))
     hurt = {
         (network, share): [

@@ -230,7 +230,7 @@ def plot(
     first.set_xlabel("nMSE (circles: with a penalty)")
     first.set_ylabel("events per frame\n(open: with context)")
     first.set_ylim(0)
-    first.legend(fontsize=6, frameon=False, loc="center right")
+    first.legend(fontsize=6, frameon=False, loc="center right", bbox_to_anchor=(1, 0.63))
     shares = [0.0, *SHARES]
     for row in (r for r in rows if not r.semi and not r.penalty):
         now = [row.over(_lesioned(k, False)) for k in range(len(SHARES))]
