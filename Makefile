@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # Tests compile many small kernels; two processes keep two cores busy.
 WORKERS ?= 2
 
-.PHONY: help demo lava badcrossbar test test-full bench fuzz check format train trained clean
+.PHONY: help demo lava badcrossbar test test-full bench fuzz check format train trained mcc clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 12
@@ -56,6 +56,9 @@ trained: $(VENV)/installed-test  ## Train the networks of docs/torch.md and comp
 	for network in mnist recurrent norse norse_li; do \
 		$(BIN)/python tools/train_torch.py $$network --compare || exit 1; \
 	done
+
+mcc: $(VENV)/installed-test  ## Train two-point cells and their rivals, deploy, compare (MCC='--smoke': a minute)
+	$(BIN)/python tools/train_mcc.py -o build/mcc $(MCC)
 
 clean:  ## Remove the environments and all caches
 	rm -rf $(VENV) $(VENV)-lava $(VENV)-badcrossbar $(VENV)-train build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

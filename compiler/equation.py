@@ -25,8 +25,10 @@ Emission = Literal["spikes", "counts", "values"]
 
 # membrane: in the unit of the membrane; factor: what multiplies a state that goes back into itself;
 # ratio: what multiplies a state elsewhere; gain: from the unit of an input to that of a state;
-# steps: a whole number of time steps. The rest are SI units of continuous models.
-Dimension = Literal["membrane", "current", "factor", "ratio", "gain", "steps", "s", "V", "ohm", "1"]
+# steps: a whole number of time steps; flag: 0 or 1. The rest are SI units of continuous models.
+Dimension = Literal[
+    "membrane", "current", "factor", "ratio", "gain", "steps", "flag", "s", "V", "ohm", "1"
+]
 
 # So that a counter of steps is a 32-bit number on every target.
 MOST_STEPS = (1 << 31) - 1

@@ -280,6 +280,18 @@ def clamp(a: Operand, lo: Operand, hi: Operand) -> Expr:
     return minimum(maximum(a, lo), hi)
 
 
+def limit(a: Expr, lo: int, hi: int) -> Expr:
+    """Return ``a`` saturated to whole numbers lo..hi, which is counted; no-op on floats."""
+    if isinstance(a.dtype, Float):
+        return a
+    t = _exact(a)
+    least, most = (_exact(_align(const(n), t.frac)).lo for n in (lo, hi))
+    if least <= t.lo and t.hi <= most:
+        return a
+    inside = Exact(min(max(t.lo, least), most), max(min(t.hi, most), least), t.frac)
+    return Expr("saturate", (a,), (least, most), inside)
+
+
 # ---------------------------------------------------------------- comparison and choice
 
 

@@ -87,6 +87,7 @@ class Population:
         formats: Integer format of each rounding site; empty in floating point.
         scale: Real value of one unit of the membrane.
         start: First step in which it runs.
+        stream: Which of several senses it belongs to, where contexts must know.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Population:
     formats: Dict[str, Format] = field(default_factory=dict[str, Format])
     scale: float = 1.0
     start: int = 0
+    stream: str = ""
 
     def __post_init__(self) -> None:
         """Flatten per-neuron parameters.
@@ -148,6 +150,7 @@ class Projection:
         storage: dense, sparse, conv or procedural: how a target stores it; decides memory and
             price.
         delays: Further steps of each synapse, shaped as the weight, or None.
+        context: P, D or U where it carries proximal, distal or universal context, else empty.
     """
 
     source: str
@@ -157,6 +160,7 @@ class Projection:
     delay: int = 0
     storage: str = ""
     delays: Array | None = None
+    context: str = ""
 
     def __post_init__(self) -> None:
         """Fill in the storage that is natural for the kind, and move what all delays share."""

@@ -123,13 +123,16 @@ def _node(node: Node) -> str:
     if isinstance(node, Input):
         return f"input {head} signal={_signal(node.signal)} scale={node.scale!r}"
     formats = ",".join(f"{site}:{form}" for site, form in node.formats.items())
-    extra = f"formats={{{formats}}} scale={node.scale!r} start={node.start}"
+    stream = f" stream={node.stream}" if node.stream else ""
+    extra = f"formats={{{formats}}} scale={node.scale!r} start={node.start}{stream}"
     return f"population {head} {extra} {_call(node.neuron.kind, node.neuron)}"
 
 
 def _edge(p: Projection) -> str:
     delays = "" if p.delays is None else f" delays={_value(p.delays)}"
-    head = f"{p.source} -> {p.target} port={p.port} delay={p.delay}{delays} storage={p.storage}"
+    context = f" context={p.context}" if p.context else ""
+    head = f"{p.source} -> {p.target} port={p.port} delay={p.delay}{delays}{context}"
+    head += f" storage={p.storage}"
     return f"projection {head} {_call(p.synapse.kind, p.synapse)}"
 
 
@@ -246,6 +249,13 @@ class _Line:
         self.take(name)
         self.take("=")
 
+    def optional(self, name: str) -> str:
+        """Read ``name=word`` where it stands there, else nothing."""
+        if self.peek() != name:
+            return ""
+        self.key(name)
+        return self.take()
+
     def integers(self) -> tuple[int, ...]:
         self.take("[")
         values: list[int] = []
@@ -360,7 +370,8 @@ class _Reader:
         scale = line.number()
         line.key("start")
         start = line.integer()
-        return Population(name, shape, self.call(line, self.models), formats, scale, start)
+        stream = line.optional("stream")
+        return Population(name, shape, self.call(line, self.models), formats, scale, start, stream)
 
     def projection(self, line: _Line) -> Projection:
         source = line.take()
@@ -373,10 +384,11 @@ class _Reader:
         delays = None
         if line.peek() == "delays":
             delays = self.indices(line, "delays")
+        context = line.optional("context")
         line.key("storage")
         storage = line.take()
         synapse = self.call(line, SYNAPSES)
-        return Projection(source, target, synapse, port, delay, storage, delays)
+        return Projection(source, target, synapse, port, delay, storage, delays, context)
 
     def indices(self, line: _Line, key: str) -> Array:
         """Read ``key=`` and an array of integers."""
@@ -414,6 +426,8 @@ class _Reader:
             value = self.value(line)
             if f.type is Semantics and isinstance(value, str):
                 value = Semantics.parse(value)
+            if _fits(0.0, f.type) and isinstance(value, Tensor) and not value.shape:
+                value = float(value.data)
             if value is None and _fits("none", f.type):
                 value = "none"  # the word, where it is one of the field's choices
             if not _fits(value, f.type):

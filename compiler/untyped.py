@@ -8,6 +8,7 @@ import h5py as _h5py
 import joblib as _joblib
 import networkx as _networkx
 import nir as _nir
+import scipy.fft as _fft
 import scipy.linalg.lapack as _lapack
 import scipy.sparse as _sparse
 import scipy.sparse.csgraph as _csgraph
@@ -16,6 +17,7 @@ import scipy.special as _special
 import threadpoolctl as _threadpoolctl
 
 csgraph: Any = _csgraph
+fft: Any = _fft
 h5py: Any = _h5py
 joblib: Any = _joblib
 lapack: Any = _lapack

@@ -9,6 +9,7 @@ from collections import Counter
 
 import numpy as np
 
+from spikec.compiler.context import verify_contexts
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import (
     Graph,
@@ -70,9 +71,12 @@ def verify_graph(graph: Graph) -> None:
             )
         if isinstance(node, Population):
             _numbers(node)
+            if node.stream:
+                check_name(node.stream, f"{node.name} stream")
     nodes = _nodes(graph)
     for projection in graph.projections:
         _projection(nodes, projection)
+    verify_contexts(graph)
     graph.order()
 
 

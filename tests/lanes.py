@@ -43,7 +43,7 @@ VOLTAGES: dict[str, tuple[float, float]] = {
     "reset_value": (-66, -64),
     "v_init": (-66, -64),
 }
-DIMENSIONS = {"factor": (0.5, 0.98), "gain": (0.5, 1.5), "steps": (2, 7)}
+DIMENSIONS = {"factor": (0.5, 0.98), "gain": (0.5, 1.5), "steps": (2, 7), "flag": (0, 1)}
 FIRING = {
     "compare": ("gt", "ge"),
     "reset": ("zero", "value", "subtract", "none"),
@@ -59,6 +59,13 @@ OPTIONS: dict[str, dict[str, tuple[Any, ...]]] = {
     "conductance_lif": {"current_phase": ("old", "new")},
     "nalsm_lif": {"fire": ("before", "after")},
     "alpha_lif": {"reset": ("zero", "subtract", "none")},
+    "two_point": {
+        "mod": ("tm1", "tm2", "tm3", "tm4", "co", "co_swap"),
+        "out": ("relu6", "none"),
+        "sigma": (None, 0.75),
+        "step_bits": (2,),
+    },
+    "universal_context": {"step_bits": (2,)},
 }
 
 
@@ -78,6 +85,8 @@ def choices(model: type[Neuron]) -> list[dict[str, Any]]:
 
 def possible(o: dict[str, Any], kind: str) -> bool:
     """Return whether the options go together."""
+    if o.get("sigma") and o["out"] == "none":
+        return False  # a filter of every value has a table of every value
     late = o.get("reset_phase", "same") != "same"
     if kind in ("adaptive_lif", "refractory_lif") and late and o["fire"] == "after":
         return False
@@ -99,7 +108,13 @@ def neuron(model: Any, options: dict[str, Any], each: bool, seed: int, frac: int
             low, high = VOLTAGES.get(name, (low, high))
         if "rate" in name:
             low, high = 0.01, 0.3
-        digits = 0 if dimension == "steps" else 12 if dimension in ("factor", "ratio") else frac
+        digits = (
+            0
+            if dimension in ("steps", "flag")
+            else 12
+            if dimension in ("factor", "ratio")
+            else frac
+        )
         drawn = random.uniform(low, high, NEURONS if each else ())
         stored = np.asarray(np.rint(np.ldexp(drawn, digits))).astype(np.int64)
         values[name] = Tensor.integers(stored, fitting(stored, digits))

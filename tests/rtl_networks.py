@@ -106,7 +106,8 @@ def every_kind(seed: int) -> spikec.Program:
                 random.integers(max(low, -40), 41, lanes.NEURONS), FixedPoint(9, 8)
             )
             synapse = spikec.Dense(weight, bias if at % 2 else None)
-            projections.append(spikec.Projection("in", kind, synapse, port))
+            context = "U" if port == "apical" else ""
+            projections.append(spikec.Projection("in", kind, synapse, port, context=context))
     nodes: tuple[Node, ...] = (
         spikec.Input("in", (inputs,), Bool()),
         *populations,

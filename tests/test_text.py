@@ -162,6 +162,7 @@ def test_every_model_and_synapse_kind() -> None:
     for kind in models().values():
         for value in (1.0, [1.0]):
             required = {n: value for n in kind.dimensions() if n != "v_min"}
+            required |= {n: 0.5 for n in ("memory",) if n in required}
             assert reread(spikec.Program(one(kind(**required)))).graph.populations
     empty = np.array([], dtype=np.int64)
     for synapse in (

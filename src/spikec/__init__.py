@@ -42,6 +42,7 @@ from spikec.compiler.neurons.nalsm_lif import NalsmLIF
 from spikec.compiler.neurons.refractory_lif import RefractoryLIF
 from spikec.compiler.neurons.relay import Relay
 from spikec.compiler.neurons.threshold import Threshold
+from spikec.compiler.neurons.two_point import ReceptiveField, TwoPoint, UniversalContext
 from spikec.compiler.pipeline import compile_graph as compile
 from spikec.compiler.relu_conversion import Conversion, convert
 from spikec.compiler.semantics import Semantics
@@ -102,6 +103,7 @@ __all__ = [
     "Population",
     "Program",
     "Projection",
+    "ReceptiveField",
     "RefractoryLIF",
     "Relay",
     "Semantics",
@@ -112,6 +114,8 @@ __all__ = [
     "Tensor",
     "Threshold",
     "Trace",
+    "TwoPoint",
+    "UniversalContext",
     "compile",
     "convert",
     "emit",
