@@ -21,6 +21,7 @@ from spikec.compiler.mapping.level import contracted, finest
 from spikec.compiler.mapping.partition import partition, traffic
 from spikec.compiler.mapping.refine import shift
 from spikec.compiler.mapping.renumber import renumbered
+from spikec.compiler.mapping.spare import by_sparing
 from spikec.compiler.mapping.state import state
 from spikec.compiler.mapping.usage import exceeded, usage
 from spikec.compiler.types import Array
@@ -223,6 +224,16 @@ def test_against_brute_force() -> None:
         ratios.append(ours / best if best else 1.0 + ours)
     evidence("partition brute force", ratio=float(np.mean(ratios)), worst=max(ratios))
     assert np.mean(ratios) <= 1.10
+
+
+def test_sources_spare_cores_of_a_network_without_structure() -> None:
+    """In the order of the ids every source reaches every core of this one."""
+    h = networks.brunel(1200).graph
+    level = finest(h, LOIHI)
+    seat = by_sparing(level, 400)
+    assert np.bincount(seat).tolist() == [400, 400, 400]
+    assert traffic(level, np.arange(1200) // 400) == pytest.approx(2 * h.rates.sum())
+    assert traffic(level, seat) < 2 * h.rates.sum() - 3 * h.rates.max()
 
 
 def test_counters_are_exact_at_every_level() -> None:

@@ -18,6 +18,7 @@ from spikec.compiler.mapping.merge import merge
 from spikec.compiler.mapping.orders import breadth_order
 from spikec.compiler.mapping.refine import anneal
 from spikec.compiler.mapping.renumber import renumbered
+from spikec.compiler.mapping.spare import by_sparing
 from spikec.compiler.mapping.state import OUT, State, state
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import sparse as sp
@@ -78,19 +79,22 @@ def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
     if starts > 1:
         found += [_multilevel(level, s, HOT, linear=True) for s in seeds]
         if sequential is not None:
-            s = _annealed(level, sequential, seed, HOT, FINEST)
-            found.append(None if s.excess.any() else s.seat)
-        found += _recombined(level, [s for s in found if s is not None], seed)
+            found.append(_kept(_annealed(level, sequential, seed, HOT, FINEST)))
+        kept = [s for s in found if s is not None]
+        if kept:
+            even = level.vertices // min(np.unique(s).size for s in kept)
+            spared = _kept(_annealed(level, by_sparing(level, even), seed, 0.0, FINEST))
+            found = [_recombined(level, kept if spared is None else [*kept, spared], seed)]
     return [*found, sequential]
 
 
-def _recombined(level: Level, found: list[Array], seed: int) -> list[Array | None]:
+def _recombined(level: Level, found: list[Array], seed: int) -> Array:
     """Return the best assignment refined on what it has in common with each of the others.
 
     Neurons that two assignments put together are one vertex, so that whole regions move in which
     they differ: the combination of Sanders and Schulz (KaFFPaE, 2012). Never worse than the best.
     """
-    found = sorted((_compact(s) for s in found), key=lambda s: traffic(level, s))
+    found = sorted(map(_compact, found), key=lambda s: traffic(level, s))
     for other in found[1:]:
         best = found[0]
         pair = best.astype(np.int64) * (int(other.max()) + 1) + other
@@ -100,9 +104,9 @@ def _recombined(level: Level, found: list[Array], seed: int) -> list[Array | Non
         begun[common] = best
         seat = _compact(_annealed(coarse, begun, seed, HOT, COARSEST).seat)[common]
         s = _annealed(level, seat, seed, HOT, FINEST)
-        if not s.excess.any() and traffic(level, s.seat) < traffic(level, best):
+        if _kept(s) is not None and traffic(level, s.seat) < traffic(level, best):
             found[0] = _compact(s.seat)
-    return [found[0]] if found else []
+    return found[0]
 
 
 def _large(level: Level, seed: int) -> Array | None:
@@ -143,7 +147,7 @@ def _multilevel(
     while True:
         s = _annealed(levels.pop(), seat, seed, hot, most)
         if not levels:
-            return None if s.excess.any() else s.seat
+            return _kept(s)
         seat = _compact(s.seat)[clusters.pop()]
         hot, most = HOT, BETWEEN if len(levels) > 1 else FINEST
 
@@ -164,7 +168,7 @@ def _annealed(level: Level, seat: Array, seed: int, hot: float, most: int) -> St
         level: The network.
         seat: Where the vertices are.
         seed: Of the draws.
-        hot: See ``anneal``.
+        hot: See ``anneal``; 0 descends at once.
         most: Sweeps at most; large levels have fewer.
     """
     cores = int(seat.max()) + 1
@@ -175,10 +179,17 @@ def _annealed(level: Level, seat: Array, seed: int, hot: float, most: int) -> St
     settle = 2 if most == BETWEEN else SETTLE
     if level.in_source.size > LARGE:  # a sweep takes minutes: descent alone
         sweeps, settle = 0, COLD if most == FINEST else COLD // 2
+    if hot == 0.0:
+        sweeps = 0
     anneal(level, s, seed, hot, SOFT, min(sweeps, most), settle)
     if most == FINEST or level.in_source.size <= LARGE:
         merge(level, s)
     return s
+
+
+def _kept(s: State) -> Array | None:
+    """Return the assignment, or None where it exceeds a limit."""
+    return None if s.excess.any() else s.seat
 
 
 def _compact(seat: Array) -> Array:
