@@ -36,6 +36,7 @@ class Partition:
         synapse_bits: Synapse memory.
         configurations: Different decays and refractory periods in a core.
         thresholds: Different thresholds in a core.
+        synapse_formats: Different formats of synapses in a core.
     """
 
     name: ClassVar[str] = "partition"
@@ -47,6 +48,7 @@ class Partition:
     synapse_bits: int = 0
     configurations: int = 0
     thresholds: int = 0
+    synapse_formats: int = 0
 
     def __post_init__(self) -> None:
         """Check the options.
