@@ -31,9 +31,10 @@ from spikec.compiler.mapping.placement import place
 from spikec.compiler.mapping.tiles import by_blocks
 from spikec.compiler.mapping.usage import exceeded, usage
 from spikec.compiler.mapping.work import Work
-from spikec.compiler.passes.partition import demand_of
+from spikec.compiler.passes.partition import demand_of, measured_rates
+from spikec.compiler.pipeline import Context
 from spikec.compiler.prices import load_prices
-from spikec.compiler.simulator import find_backend
+from spikec.compiler.simulator import Simulator, find_backend
 from spikec.compiler.types import Bool
 
 LIF = "discretize,fuse,quantize_loihi{generation=1},retime,"
@@ -433,6 +434,26 @@ def test_a_target_without_cores() -> None:
     """The CPU has nothing to partition over."""
     with pytest.raises(SpikecError, match="SPK1771"):
         spikec.compile(spikec.load("digits"), "cpu", pipeline="discretize,partition")
+
+
+def test_rates_are_measured_once(monkeypatch: Any) -> None:
+    """Partition and place ask for them, and the calibration data run once for both."""
+    runs: list[spikec.Program] = []
+
+    def counted(program: spikec.Program, **options: Any) -> Simulator:
+        runs.append(program)
+        return Simulator(program, **options)
+
+    monkeypatch.setattr("spikec.compiler.passes.partition.Simulator", counted)
+    graph = reservoir(20, 30, 0.2)
+    pipeline = LIF + "partition{compartments=10},place"
+    program = spikec.compile(graph, "loihi1", pipeline=pipeline, calibration=spikes_for(graph, 2, 9, 0))
+    assert program.mapping is not None
+    assert len(runs) == 1
+    context = Context(spikes_for(graph, 2, 9, 0))
+    rate = measured_rates(program, context)
+    other = replace(program, graph=replace(program.graph, name="other"))
+    assert rate is measured_rates(program, context) is not measured_rates(other, context)
 
 
 def test_a_mapped_network_sends_the_same_spikes() -> None:

@@ -82,9 +82,10 @@ def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
             found.append(_kept(_annealed(level, sequential, seed, HOT, FINEST)))
         kept = [s for s in found if s is not None]
         if kept:
-            even = level.vertices // min(np.unique(s).size for s in kept)
+            best = _recombined(level, kept, seed)
+            even = level.vertices // (int(best.max()) + 1)
             spared = _kept(_annealed(level, by_sparing(level, even), seed, 0.0, FINEST))
-            found = [_recombined(level, kept if spared is None else [*kept, spared], seed)]
+            found = [best if spared is None else _recombined(level, [best, spared], seed)]
     return [*found, sequential]
 
 

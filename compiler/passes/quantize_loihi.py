@@ -367,7 +367,7 @@ def _supported(policy: QuantizeLoihi, population: Population, model: Any) -> Any
             raise SpikecError(
                 "SPK0683",
                 population.name,
-                f"Loihi {policy.generation} has no {term}",
+                f"Loihi {int(policy.generation)} has no {term}",
                 "Train with `>`, reset to zero in the same step and the new current",
             )
     return model
