@@ -267,24 +267,23 @@ def test_decays_never_keep_neurons_apart(graph: spikec.Graph, target: str) -> No
 @pytest.mark.parametrize(("name", "steps"), [("synapse_decay", 4096), ("decay", 0)])
 def test_such_decays_are_refused(name: str, steps: int) -> None:
     """In the integers of a core, as a program from elsewhere may have them."""
-    neuron = spikec.CubaLIF(decay=0.5, synapse_decay=0.5, reset="zero")
+    cuba = spikec.CubaLIF(decay=0.5, synapse_decay=0.5, reset="zero")
     graph = spikec.Graph(
         "decays",
         (
             spikec.Input("x", (2,), Bool()),
-            spikec.Population("p", (2,), neuron),
+            spikec.Population("p", (2,), cuba),
             spikec.Output("y", "p"),
         ),
         (spikec.Projection("x", "p", spikec.Dense(spikec.Tensor.floats(np.eye(2)))),),
     )
     program = spikec.compile(graph, "loihi1", pipeline=LIF)
     population = program.graph.population("p")
-    wrong = replace(population.neuron, **{name: decay_steps(np.array(steps))})
+    neuron: Any = population.neuron
+    wrong = replace(neuron, **{name: decay_steps(np.array(steps))})
     changed = program.graph.with_nodes([replace(population, neuron=wrong)])
     found = find_backend("loihi").supports(replace(program, graph=changed))
-    assert [str(f) for f in found] == [
-        "p: a decay is not what a core's registers hold. [SPK1615]"
-    ]
+    assert [str(f) for f in found] == ["p: a decay is not what a core's registers hold. [SPK1615]"]
 
 
 # ---------------------------------------------------------------- energy from our own mapping
@@ -447,10 +446,11 @@ def test_rates_are_measured_once(monkeypatch: Any) -> None:
     monkeypatch.setattr("spikec.compiler.passes.partition.Simulator", counted)
     graph = reservoir(20, 30, 0.2)
     pipeline = LIF + "partition{compartments=10},place"
-    program = spikec.compile(graph, "loihi1", pipeline=pipeline, calibration=spikes_for(graph, 2, 9, 0))
+    data = spikes_for(graph, 2, 9, 0)
+    program = spikec.compile(graph, "loihi1", pipeline=pipeline, calibration=data)
     assert program.mapping is not None
     assert len(runs) == 1
-    context = Context(spikes_for(graph, 2, 9, 0))
+    context = Context(data)
     rate = measured_rates(program, context)
     other = replace(program, graph=replace(program.graph, name="other"))
     assert rate is measured_rates(program, context) is not measured_rates(other, context)

@@ -31,23 +31,23 @@ class Format(NamedTuple):
     """How a core stores the synapses of a projection; it has few different ones.
 
     Attributes:
-        weight: Bits of a weight.
-        delay: Bits of a delay beside the hop.
-        index: Bits of the index of a compartment; 0 for dense projections.
+        weight_bits: Of a weight.
+        delay_bits: Of a delay beside the hop.
+        index_bits: Of the index of a compartment; 0 for dense projections.
         mode: Sign mode.
         exponent: Of the weights.
     """
 
-    weight: int
-    delay: int
-    index: int
+    weight_bits: int
+    delay_bits: int
+    index_bits: int
     mode: Mode
     exponent: int
 
     @property
     def bits(self) -> int:
         """Of one synapse."""
-        return self.weight + self.delay + self.index
+        return self.weight_bits + self.delay_bits + self.index_bits
 
 
 def synapse_format(projection: Projection, compartments: int) -> Format:
