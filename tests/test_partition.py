@@ -236,6 +236,19 @@ def test_sources_spare_cores_of_a_network_without_structure() -> None:
     assert traffic(level, seat) < 2 * h.rates.sum() - 3 * h.rates.max()
 
 
+def test_a_large_ensemble_is_refined_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neurons share too few sources to be clustered, but partners lie in one core afterwards."""
+    h = networks.places(size(1, 4)).graph
+    monkeypatch.setattr("spikec.compiler.mapping.partition.LARGE", 100_000)
+    monkeypatch.setattr("spikec.compiler.mapping.partition._structured", lambda _: False)
+    seat = partition(h, LOIHI)
+    used = usage(h, seat, int(seat.max()) + 1, LOIHI)
+    assert not exceeded(used, LOIHI)
+    order = partition(h, LOIHI, 0, "sequential")
+    assert seat.max() <= order.max()
+    assert used.traffic < 0.98 * traffic(finest(h, LOIHI), order)
+
+
 def test_counters_are_exact_at_every_level() -> None:
     """The state of a coarse level counts what its neurons use."""
     h = random_graph(5, 60)

@@ -35,6 +35,7 @@ STARTS = 8  # at most, each hotter on its coarsest level than the one before, up
 STARTED = 2_000_000  # pins of all starts together
 PROBE = 16  # cores that are filled to see whether a large network has structure
 LARGE = 10_000_000  # pins of a large network
+FEW = 100_000  # neurons up to which cores in order are refined as well
 
 
 def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "best") -> Array:
@@ -46,8 +47,9 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
         seed: The same seed gives the same assignment.
         method: ``sequential`` fills cores in the order of the neurons, ``greedy`` by connectivity,
             ``multilevel`` refines a start by connectivity from coarse to fine; ``best`` compares
-            it with the sequential one, and begins several times where the network is small. Of more
-            than ``LARGE`` synapses the sequential one is taken where neurons share few sources.
+            it with the sequential one, refined as well up to ``FEW`` neurons, and begins several times
+            where the network is small. Of more than ``LARGE`` synapses it is the sequential one
+            where neurons share few sources.
 
     Raises:
         SpikecError: SPK1732 or SPK1733 when a neuron fits no core even alone, SPK1734 when its
@@ -71,22 +73,24 @@ def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
         return [sequential]  # one core
     if method == "greedy":
         return [_filled(level, by_growth=True)]
-    if level.pin.size > LARGE:
-        return [sequential]
     starts = int(np.clip(STARTED / max(level.pin.size, 1), 1, STARTS)) if method == "best" else 1
+    refined: list[Array | None] = []
+    if method == "best" and sequential is not None and level.vertices <= FEW:
+        hot = HOT if starts > 1 else 0.0
+        refined.append(_kept(_annealed(level, sequential, seed, hot, FINEST)))
+    if level.pin.size > LARGE:
+        return [*refined, sequential]
     seeds = range(seed * STARTS, seed * STARTS + starts)
     found = [_multilevel(level, s, HOT * 4 ** (i % 3)) for i, s in enumerate(seeds)]
     if starts > 1:
         found += [_multilevel(level, s, HOT, linear=True) for s in seeds]
-        if sequential is not None:
-            found.append(_kept(_annealed(level, sequential, seed, HOT, FINEST)))
-        kept = [s for s in found if s is not None]
+        kept = [s for s in found + refined if s is not None]
         if kept:
             best = _recombined(level, kept, seed)
             even = level.vertices // (int(best.max()) + 1)
             spared = _kept(_annealed(level, by_sparing(level, even), seed, 0.0, FINEST))
             found = [best if spared is None else _recombined(level, [best, spared], seed)]
-    return [*found, sequential]
+    return [*found, *refined, sequential]
 
 
 def _recombined(level: Level, found: list[Array], seed: int) -> Array:
