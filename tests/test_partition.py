@@ -239,8 +239,12 @@ def test_sources_spare_cores_of_a_network_without_structure() -> None:
 def test_a_large_ensemble_is_refined_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neurons share too few sources to be clustered, but partners lie in one core afterwards."""
     h = networks.places(size(1, 4)).graph
+
+    def shared_little(level: Any) -> bool:
+        return level.vertices < 0
+
     monkeypatch.setattr("spikec.compiler.mapping.partition.LARGE", 100_000)
-    monkeypatch.setattr("spikec.compiler.mapping.partition._structured", lambda _: False)
+    monkeypatch.setattr("spikec.compiler.mapping.partition._structured", shared_little)
     seat = partition(h, LOIHI)
     used = usage(h, seat, int(seat.max()) + 1, LOIHI)
     assert not exceeded(used, LOIHI)

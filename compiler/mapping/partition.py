@@ -47,9 +47,9 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
         seed: The same seed gives the same assignment.
         method: ``sequential`` fills cores in the order of the neurons, ``greedy`` by connectivity,
             ``multilevel`` refines a start by connectivity from coarse to fine; ``best`` compares
-            it with the sequential one, refined as well up to ``FEW`` neurons, and begins several times
-            where the network is small. Of more than ``LARGE`` synapses it is the sequential one
-            where neurons share few sources.
+            it with the sequential one, refined as well up to ``FEW`` neurons, and begins several
+            times where the network is small. Of more than ``LARGE`` synapses it is the sequential
+            one where neurons share few sources.
 
     Raises:
         SpikecError: SPK1732 or SPK1733 when a neuron fits no core even alone, SPK1734 when its
