@@ -17,7 +17,7 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.mapping.coarsen import coarsened
 from spikec.compiler.mapping.foresee import foresee, foresight
 from spikec.compiler.mapping.hypergraph import Edges, Hypergraph, Limits
-from spikec.compiler.mapping.level import contracted, finest
+from spikec.compiler.mapping.level import Level, contracted, finest
 from spikec.compiler.mapping.partition import partition, traffic
 from spikec.compiler.mapping.refine import shift
 from spikec.compiler.mapping.renumber import renumbered
@@ -240,7 +240,7 @@ def test_a_large_ensemble_is_refined_in_order(monkeypatch: pytest.MonkeyPatch) -
     """Neurons share too few sources to be clustered, but partners lie in one core afterwards."""
     h = networks.places(size(1, 4)).graph
 
-    def shared_little(level: Any) -> bool:
+    def shared_little(level: Level) -> bool:
         return level.vertices < 0
 
     monkeypatch.setattr("spikec.compiler.mapping.partition.LARGE", 100_000)
