@@ -27,6 +27,7 @@ WORDS = {
     "synapse_bits": "synapse bits",
     "configurations": "decays",
     "thresholds": "thresholds",
+    "synapse_formats": "formats",
 }
 
 

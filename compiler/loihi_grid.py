@@ -13,11 +13,13 @@ import numpy as np
 from spikec.compiler.ir import Program
 from spikec.compiler.neurons.cuba_lif import CubaLIF
 from spikec.compiler.neurons.lif import LIF
+from spikec.compiler.neurons.refractory_lif import RefractoryLIF
 from spikec.compiler.types import Array, FixedPoint, Format, Tensor, fitting
 
 STATE_LIMIT = (1 << 23) - 1
 THRESHOLD_MANTISSA = (1 << 17) - 1
 BIAS_MANTISSA, BIAS_EXPONENT = 4095, 7
+MOST_REFRACTORY = 63  # steps from one spike to the next; 1 blocks none
 WEIGHT_SHIFT = 6  # an effective weight is mantissa 2^(6 + exponent)
 
 _STATE = FixedPoint(24, 0)
@@ -29,6 +31,11 @@ FORMATS: Mapping[str, Mapping[str, Format]] = {
         "leak": _LEAK,
         "u": Format(_STATE, "to_zero", "wrap"),
         "synapse_leak": _LEAK,
+    },
+    RefractoryLIF.kind: {
+        "v": Format(_STATE, "to_zero", "saturate"),
+        "leak": _LEAK,
+        "r": Format(FixedPoint(6, 0, signed=False), "floor", "never"),
     },
 }
 

@@ -37,11 +37,13 @@ class Context:
         calibration: User data by input name, (samples, steps, *shape), real values; or empty.
         labels: One class per calibration sample, or None.
         progress: Called with what is being done, how much is done, and of how much.
+        rates: Events per step of the sources of each graph that was measured, for passes to come.
     """
 
     calibration: Mapping[str, Array] = field(default_factory=dict[str, Array])
     labels: Array | None = None
     progress: Progress = silent
+    rates: list[tuple[Graph, Array]] = field(default_factory=list[tuple[Graph, Array]])
 
 
 class Pass(Protocol):

@@ -347,8 +347,7 @@ def test_charts_of_many_populations_stay_of_a_size(
 
 FINDING = (
     "loihi1: the emitted program was never run on a chip, only in Lava's simulator; how the chip's "
-    "own compiler lays out its memories is not public, and that a core takes 8 formats of synapses "
-    "(nengo-loihi) and not every pair of decays (Fugu) is not checked. [SPK1133]\n"
+    "own compiler lays out its memories is not public. [SPK1133]\n"
 )
 
 

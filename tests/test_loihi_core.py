@@ -31,6 +31,7 @@ from spikec.backends.loihi.core import CoreModel
 from spikec.backends.loihi.corners import BRIAN, DEFAULT, LAVA, NENGO, Corners
 from spikec.backends.loihi.image import Compartments, CoreImage, Synapses, core_image
 from spikec.compiler.compare import compare
+from spikec.compiler.simulator import find_backend
 from spikec.compiler.types import Array
 
 PIPELINE = "discretize,fuse,quantize_loihi,retime"
@@ -265,6 +266,55 @@ def compiled(graph: spikec.Graph, target: str = "loihi1") -> spikec.Program:
         if error.code not in ("SPK0685", "SPK0662"):
             raise
         reject()
+
+
+@pytest.mark.parametrize("target", ["loihi1", "loihi2"])
+@pytest.mark.parametrize("steps", [1, 2, 63, None])
+def test_refractory_periods(target: str, steps: int | None) -> None:
+    """Neurons that fire whenever they may: every spike and state, and the steps between spikes."""
+    each = np.arange(1.0, 64.0) if steps is None else np.full(3, float(steps))
+    neuron = spikec.RefractoryLIF(
+        decay=0.9, steps=each, threshold=0.5, offset=0.2, reset="zero", refractory="zero"
+    )
+    graph = spikec.Graph(
+        "rest",
+        (
+            spikec.Input("x", (4,)),
+            spikec.Population("p", (each.size,), neuron),
+            spikec.Output("y", "p"),
+        ),
+        (spikec.Projection("x", "p", spikec.Dense(spikec.Tensor.floats(np.ones((each.size, 4))))),),
+    )
+    program = spikec.compile(graph, target)
+    found = compare(program, {"x": spikes_for(graph, 2, 150, 0)["x"]}, "reference", "loihi")
+    assert found.equal, str(found)
+    always = {"x": np.ones((1, 200, 4))}
+    trace = spikec.simulate(program, always, ("spikes", "state"), "loihi")
+    for k, period in enumerate(each):
+        assert set(np.diff(np.flatnonzero(trace.spikes["p"][0, :, k]))) == {period}
+    remarks = [str(f) for f in find_backend("loihi").remarks(program)]
+    message = "p: no Lava program: its public fixed-point LIF has no refractory period. [SPK1631]"
+    assert remarks == ([] if steps == 1 else [message])
+
+
+def test_graded_spikes_are_refused() -> None:
+    """Loihi 2 has them, our model of its cores has not."""
+    neuron = spikec.LIF(decay=0.9, reset="subtract", max_spikes=7)
+    graph = spikec.Graph(
+        "graded",
+        (spikec.Input("x", (1,)), spikec.Population("n", (1,), neuron), spikec.Output("y", "n")),
+        (spikec.Projection("x", "n", spikec.Dense(spikec.Tensor.floats([[0.3]]))),),
+    )
+    program = spikec.compile(graph, "loihi2")
+    assert program.mapping is None
+    with pytest.raises(spikec.SpikecError) as error:
+        spikec.simulate(program, {"x": np.ones((1, 3, 1))}, (), "loihi")
+    assert str(error.value) == (
+        "n: no core of Loihi runs it: the model of a Loihi 2 core has no max_spikes=7 (SPK1614). "
+        "See all findings with spikec check. [SPK1610]"
+    )
+    with pytest.raises(spikec.SpikecError, match=r"Loihi 1 has no reset=subtract.*SPK0683"):
+        spikec.compile(graph, "loihi1")
 
 
 def test_image_holds_what_the_program_holds() -> None:

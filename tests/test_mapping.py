@@ -15,11 +15,13 @@ import spikec
 from loihi_networks import loihi_graphs
 from networks import spikes_for
 from sizes import evidence, examples, size
+from spikec.backends.loihi.image import compartments
 from spikec.compiler.cli import run
 from spikec.compiler.counting import RECORD, count
 from spikec.compiler.energy import profile
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.ir import Core, Mapping, Slice
+from spikec.compiler.loihi_grid import decay_steps
 from spikec.compiler.mapping.demand import Demand, network, seated
 from spikec.compiler.mapping.hypergraph import Limits
 from spikec.compiler.mapping.load import load
@@ -29,9 +31,10 @@ from spikec.compiler.mapping.placement import place
 from spikec.compiler.mapping.tiles import by_blocks
 from spikec.compiler.mapping.usage import exceeded, usage
 from spikec.compiler.mapping.work import Work
-from spikec.compiler.passes.partition import demand_of
+from spikec.compiler.passes.partition import demand_of, measured_rates
+from spikec.compiler.pipeline import Context
 from spikec.compiler.prices import load_prices
-from spikec.compiler.simulator import find_backend
+from spikec.compiler.simulator import Simulator, find_backend
 from spikec.compiler.types import Bool
 
 LIF = "discretize,fuse,quantize_loihi{generation=1},retime,"
@@ -192,6 +195,97 @@ def test_an_ensemble_that_could_not_be_mapped() -> None:
     )
 
 
+# ---------------------------------------------------------------- few of a sort in a core
+
+
+def modules(thresholds: list[float], recurrent: bool = False) -> spikec.Graph:
+    """Return populations whose exponents follow from their thresholds, each of its own."""
+    nodes: list[Any] = [spikec.Input("x", (8,), Bool())]
+    projections: list[spikec.Projection] = []
+    for i, threshold in enumerate(thresholds):
+        name = f"p{i}"
+        nodes.append(spikec.Population(name, (6,), spikec.LIF(decay=0.9, threshold=threshold)))
+        weight = spikec.Tensor.floats(np.array([[1.0, -0.5] * 4] * 6))
+        projections.append(spikec.Projection("x", name, spikec.Dense(weight)))
+        if recurrent:
+            projections.append(spikec.Projection(name, name, spikec.Sparse.of(np.eye(6)), delay=1))
+    return spikec.Graph("modules", (*nodes, spikec.Output("y", "p0")), tuple(projections))
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_formats_of_synapses_are_few_in_every_core(recurrent: bool) -> None:
+    """Each population has formats of its own, and all would fit one core but for them."""
+    graph = modules([20 * 2.0**k for k in range(12)], recurrent)
+    program = spikec.compile(graph, "loihi1")
+    demand, mapping = demand_of(program), program.mapping
+    assert mapping is not None
+    assert demand.formats is not None
+    stored = demand.formats.of
+    assert len(set(stored)) > 8
+    held = load(program, demand, None)
+    for core in range(mapping.size):
+        here = {
+            how
+            for how, p in zip(stored, program.graph.projections, strict=True)
+            if (mapping.seats[p.target] == core).any()
+        }
+        assert held.used["synapse_formats"][core] == len(here) <= 8
+    assert mapping.size > 1
+    free = spikec.compile(graph, "loihi1", pipeline=LIF + "partition{synapse_formats=100}").mapping
+    assert free is not None
+    assert free.size == 1
+    alone = replace(program, mapping=on_one_core(program.graph), reports={})
+    assert [str(f) for f in find_backend("loihi").supports(alone)] == [
+        f"core (0, 0) 0: {len(set(stored))} formats of synapses exceed 8 (nengo-loihi hardware/"
+        "nxsdk_objects.py, whose table keeps place 0 free; hardware/validate.py allows 16): put "
+        "populations with equal formats together. [SPK0964]"
+    ]
+
+
+def test_few_formats_set_no_limit() -> None:
+    """Many populations of two formats share a core."""
+    program = spikec.compile(modules([20.0, 80.0] * 6), "loihi1")
+    assert program.mapping is not None
+    assert program.mapping.size == 1
+
+
+@given(graph=loihi_graphs(), target=st.sampled_from(["loihi1", "loihi2"]))
+@examples(15, 300)
+def test_decays_never_keep_neurons_apart(graph: spikec.Graph, target: str) -> None:
+    """A current that never decays and a membrane that forgets at once take cores of their own.
+
+    So Fugu has it (``setCoreID``), as 0 and 4096 do not fit the same 12 bits. Ours have neither:
+    the register of the current adds 1, that of the membrane nothing.
+    """
+    program = spikec.compile(graph, target)
+    for population in program.graph.populations:
+        held = compartments(population)
+        assert held.du.min() >= 0  # decays by du + 1
+        assert max(held.du.max(), held.dv.max()) <= 4095
+
+
+@pytest.mark.parametrize(("name", "steps"), [("synapse_decay", 4096), ("decay", 0)])
+def test_such_decays_are_refused(name: str, steps: int) -> None:
+    """In the integers of a core, as a program from elsewhere may have them."""
+    cuba = spikec.CubaLIF(decay=0.5, synapse_decay=0.5, reset="zero")
+    graph = spikec.Graph(
+        "decays",
+        (
+            spikec.Input("x", (2,), Bool()),
+            spikec.Population("p", (2,), cuba),
+            spikec.Output("y", "p"),
+        ),
+        (spikec.Projection("x", "p", spikec.Dense(spikec.Tensor.floats(np.eye(2)))),),
+    )
+    program = spikec.compile(graph, "loihi1", pipeline=LIF)
+    population = program.graph.population("p")
+    neuron: Any = population.neuron
+    wrong = replace(neuron, **{name: decay_steps(np.array(steps))})
+    changed = program.graph.with_nodes([replace(population, neuron=wrong)])
+    found = find_backend("loihi").supports(replace(program, graph=changed))
+    assert [str(f) for f in found] == ["p: a decay is not what a core's registers hold. [SPK1615]"]
+
+
 # ---------------------------------------------------------------- energy from our own mapping
 
 
@@ -339,6 +433,27 @@ def test_a_target_without_cores() -> None:
     """The CPU has nothing to partition over."""
     with pytest.raises(SpikecError, match="SPK1771"):
         spikec.compile(spikec.load("digits"), "cpu", pipeline="discretize,partition")
+
+
+def test_rates_are_measured_once(monkeypatch: Any) -> None:
+    """Partition and place ask for them, and the calibration data run once for both."""
+    runs: list[spikec.Program] = []
+
+    def counted(program: spikec.Program, **options: Any) -> Simulator:
+        runs.append(program)
+        return Simulator(program, **options)
+
+    monkeypatch.setattr("spikec.compiler.passes.partition.Simulator", counted)
+    graph = reservoir(20, 30, 0.2)
+    pipeline = LIF + "partition{compartments=10},place"
+    data = spikes_for(graph, 2, 9, 0)
+    program = spikec.compile(graph, "loihi1", pipeline=pipeline, calibration=data)
+    assert program.mapping is not None
+    assert len(runs) == 1
+    context = Context(data)
+    rate = measured_rates(program, context)
+    other = replace(program, graph=replace(program.graph, name="other"))
+    assert rate is measured_rates(program, context) is not measured_rates(other, context)
 
 
 def test_a_mapped_network_sends_the_same_spikes() -> None:

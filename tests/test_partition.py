@@ -17,10 +17,11 @@ from spikec.compiler.errors import SpikecError
 from spikec.compiler.mapping.coarsen import coarsened
 from spikec.compiler.mapping.foresee import foresee, foresight
 from spikec.compiler.mapping.hypergraph import Edges, Hypergraph, Limits
-from spikec.compiler.mapping.level import contracted, finest
+from spikec.compiler.mapping.level import Level, contracted, finest
 from spikec.compiler.mapping.partition import partition, traffic
 from spikec.compiler.mapping.refine import shift
 from spikec.compiler.mapping.renumber import renumbered
+from spikec.compiler.mapping.spare import by_sparing
 from spikec.compiler.mapping.state import state
 from spikec.compiler.mapping.usage import exceeded, usage
 from spikec.compiler.types import Array
@@ -223,6 +224,33 @@ def test_against_brute_force() -> None:
         ratios.append(ours / best if best else 1.0 + ours)
     evidence("partition brute force", ratio=float(np.mean(ratios)), worst=max(ratios))
     assert np.mean(ratios) <= 1.10
+
+
+def test_sources_spare_cores_of_a_network_without_structure() -> None:
+    """In the order of the ids every source reaches every core of this one."""
+    h = networks.brunel(1200).graph
+    level = finest(h, LOIHI)
+    seat = by_sparing(level, 400)
+    assert np.bincount(seat).tolist() == [400, 400, 400]
+    assert traffic(level, np.arange(1200) // 400) == pytest.approx(2 * h.rates.sum())
+    assert traffic(level, seat) < 2 * h.rates.sum() - 3 * h.rates.max()
+
+
+def test_a_large_ensemble_is_refined_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neurons share too few sources to be clustered, but partners lie in one core afterwards."""
+    h = networks.places(size(1, 4)).graph
+
+    def shared_little(level: Level) -> bool:
+        return level.vertices < 0
+
+    monkeypatch.setattr("spikec.compiler.mapping.partition.LARGE", 100_000)
+    monkeypatch.setattr("spikec.compiler.mapping.partition._structured", shared_little)
+    seat = partition(h, LOIHI)
+    used = usage(h, seat, int(seat.max()) + 1, LOIHI)
+    assert not exceeded(used, LOIHI)
+    order = partition(h, LOIHI, 0, "sequential")
+    assert seat.max() <= order.max()
+    assert used.traffic < 0.98 * traffic(finest(h, LOIHI), order)
 
 
 def test_counters_are_exact_at_every_level() -> None:

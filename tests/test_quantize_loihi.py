@@ -144,6 +144,26 @@ REFUSED = [
         "[SPK0686]",
     ),
     (
+        spikec.AdaptiveLIF(decay=0.9, adaptation_decay=0.9, adaptation_gain=0.1, reset="zero"),
+        "quantize_loihi: n: a core of Loihi runs CUBA-LIF, not adaptive_lif. Use LIF, CUBA-LIF or "
+        "IF neurons. [SPK0686]",
+    ),
+    (
+        spikec.RefractoryLIF(decay=0.9, steps=3, reset="zero"),
+        "quantize_loihi: n: Loihi 1 has no refractory=freeze. Train with `>`, reset to zero in the "
+        "same step and the new current. [SPK0683]",
+    ),
+    (
+        spikec.RefractoryLIF(decay=0.9, steps=64, reset="zero", refractory="zero"),
+        "quantize_loihi: n: Loihi 1 has no refractory period but whole steps from 1 to 63. Train "
+        "with `>`, reset to zero in the same step and the new current. [SPK0683]",
+    ),
+    (
+        spikec.RefractoryLIF(decay=0.9, steps=3, r_init=1, reset="zero", refractory="zero"),
+        "quantize_loihi: n: Loihi 1 has no neuron that rests from the start. Train with `>`, reset "
+        "to zero in the same step and the new current. [SPK0683]",
+    ),
+    (
         spikec.LIF(decay=0.9, threshold=1e9),
         "quantize_loihi: n: the membrane is 5.07e+04 times what a core holds, even at weight "
         "exponent -7. Rescale the weights, or normalise the threshold. [SPK0685]",

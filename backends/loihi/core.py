@@ -108,7 +108,7 @@ class Soma:
         full = decay(before, c.dv) + drive
         state.v = np.clip(full, self.vmin, self.vmax)
         events = (doubled != arriving) | (state.u != whole)
-        hits = int(events.sum()) + int((state.v != full).sum())
+        hits = int(events.sum()) + int(((state.v != full) & (state.blocked == 0)).sum())
         if corners.refractory == "zero":
             state.v = np.where(state.blocked > 0, 0, state.v)
         if corners.refractory == "frozen":
@@ -127,11 +127,11 @@ class Soma:
         return self.threshold if self.compartments.reset == "subtract" else np.zeros_like(v)
 
     def recorded(self, state: State) -> dict[str, Array]:
-        """Return current and membrane as a probe reads them after the step."""
+        """Return current, membrane and blocked steps as a probe reads them after the step."""
         u = state.u
         if self.corners.recorded_current == "decayed":
             u = decay(u, self.compartments.du + 1)
-        return {"u": u, "v": state.v}
+        return {"u": u, "v": state.v, "r": state.blocked}
 
 
 class CoreModel:

@@ -23,9 +23,11 @@ from spikec.backends.loihi.arithmetic import (
 )
 from spikec.compiler.errors import Finding, SpikecError
 from spikec.compiler.ir import Population, Program, Projection
+from spikec.compiler.loihi_grid import MOST_REFRACTORY
 from spikec.compiler.mapping.tiles import MOST_UNROLLED, too_many
 from spikec.compiler.neurons.cuba_lif import CubaLIF
 from spikec.compiler.neurons.lif import LIF
+from spikec.compiler.neurons.refractory_lif import RefractoryLIF
 from spikec.compiler.target import load_target
 from spikec.compiler.types import Array, Bool
 
@@ -39,7 +41,7 @@ class Compartments:
     Attributes:
         name: Population.
         start: First step in which it runs.
-        states: Which of u and v the program keeps; a LIF keeps no u.
+        states: Which of u, v and r the program keeps; only CUBA-LIF keeps u.
         du: 12-bit decay constant of the current: it keeps (4095 - du) / 4096.
         dv: 12-bit decay constant of the membrane: it keeps (4096 - dv) / 4096.
         threshold: Mantissa of 17 bits, times 64.
@@ -166,7 +168,7 @@ def generation_of(program: Program) -> int:
 def _neuron_misfits(population: Population, generation: int) -> Iterator[Finding]:
     model: Any = population.model()
     name = population.name
-    if not isinstance(model, LIF | CubaLIF):
+    if not isinstance(model, LIF | CubaLIF | RefractoryLIF):
         yield Finding("SPK1613", name, f"a core runs CUBA-LIF, not {model.kind}")
         return
     zero = model.reset == "value" and not np.any(model.reset_value.data)
@@ -179,10 +181,13 @@ def _neuron_misfits(population: Population, generation: int) -> Iterator[Finding
         f"max_spikes={model.max_spikes}": model.max_spikes == 1,
         "v_min": model.v_min is None or np.array_equal(np.unique(model.v_min.data), [1 - STATE]),
         "current_phase": not isinstance(model, CubaLIF) or model.current_phase == "new",
+        "refractory=freeze": not isinstance(model, RefractoryLIF) or model.refractory == "zero",
     }
+    # What neuron programs of Loihi 2 can do is more than its model here does.
+    who = "Loihi 1" if generation == 1 else "the model of a Loihi 2 core"
     for term, fits in terms.items():
         if not fits:
-            yield Finding("SPK1614", name, f"Loihi {generation} has no {term}")
+            yield Finding("SPK1614", name, f"{who} has no {term}")
     yield from _number_misfits(population)
 
 
@@ -193,6 +198,8 @@ def _number_misfits(population: Population) -> Iterator[Finding]:
     wanted = {"v": "s24.0:to_zero:saturate", "leak": "s24.0:to_zero:never"}
     if isinstance(population.neuron, CubaLIF):
         wanted |= {"u": "s24.0:to_zero:wrap", "synapse_leak": "s24.0:to_zero:never"}
+    if isinstance(population.neuron, RefractoryLIF):
+        wanted |= {"r": "u6.0:floor:never"}
     gains = [values[k] for k in ("gain", "synapse_gain") if k in values]
     decays = {"decay": (1, 4096), "synapse_decay": (0, 4095)}
     threshold = values["threshold"]
@@ -209,6 +216,13 @@ def _number_misfits(population: Population) -> Iterator[Finding]:
         and threshold.data.min() > 0
         and threshold.data.max() >> 6 <= THRESHOLD_MANTISSA,
         "the bias": values["offset"].frac == 0 and _has_parts(values["offset"].data),
+        "the refractory period": "steps" not in values
+        or (
+            values["steps"].frac == 0
+            and values["steps"].data.min() >= 1
+            and values["steps"].data.max() <= MOST_REFRACTORY
+            and not np.any(values["r_init"].data)
+        ),
     }
     for what, fits in checks.items():
         if not fits:
@@ -323,7 +337,7 @@ def compartments(population: Population) -> Compartments:
         bias_exponent=exponent,
         u=each("u_init"),
         v=each("v_init"),
-        refractory=np.ones(population.size, dtype=np.int64),
+        refractory=each("steps", 1),
         compare=model.compare,
         reset="zero" if model.reset == "value" else model.reset,
     )

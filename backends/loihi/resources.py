@@ -6,14 +6,15 @@ weight, its delay, and the index of its compartment unless the projection is den
 """
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from spikec.backends.loihi.arithmetic import least_bits, mode_of
+from spikec.backends.loihi.arithmetic import Mode, least_bits, mode_of
 from spikec.backends.loihi.image import Compartments, compartments
 from spikec.compiler.errors import Finding
 from spikec.compiler.ir import Program, Projection
-from spikec.compiler.mapping.demand import Demand
+from spikec.compiler.mapping.demand import Demand, Formats
 from spikec.compiler.mapping.hypergraph import Limits
 from spikec.compiler.mapping.load import load
 from spikec.compiler.target import load_target
@@ -21,25 +22,48 @@ from spikec.compiler.types import Array
 
 # The registers that make a configuration, of which a core has few.
 SORTS = {"configurations": ("du", "dv", "refractory"), "thresholds": ("threshold",)}
+FORMATS = "synapse_formats"
 INDEX_BITS = (6, 7, 8, 9, 10, 11, 12)
 LEAST_BUFFER = 8  # steps; delay buffers are powers of two, and two of their places are lost
 
 
-def synapse_bits(projection: Projection, compartments: int) -> int:
-    """Return the bits that a core stores for one synapse.
+class Format(NamedTuple):
+    """How a core stores the synapses of a projection; it has few different ones.
+
+    Attributes:
+        weight_bits: Of a weight.
+        delay_bits: Of a delay beside the hop.
+        index_bits: Of the index of a compartment; 0 for dense projections.
+        mode: Sign mode.
+        exponent: Of the weights.
+    """
+
+    weight_bits: int
+    delay_bits: int
+    index_bits: int
+    mode: Mode
+    exponent: int
+
+    @property
+    def bits(self) -> int:
+        """Of one synapse."""
+        return self.weight_bits + self.delay_bits + self.index_bits
+
+
+def synapse_format(projection: Projection, compartments: int) -> Format:
+    """Return how a core stores a projection of integers.
 
     Args:
         projection: Of integers.
         compartments: Most that a core holds.
     """
-    weights = projection.synapse.weight.data
-    bits = least_bits(weights, mode_of(weights))
-    if projection.longest > 1:
-        bits += (projection.longest - 1).bit_length()
-    if projection.storage == "dense":
-        return bits
-    needed = (compartments - 1).bit_length()
-    return bits + next((b for b in INDEX_BITS if b >= needed), INDEX_BITS[-1])
+    weight = projection.synapse.weight
+    mode = mode_of(weight.data)
+    index, needed = 0, (compartments - 1).bit_length()
+    if projection.storage != "dense":
+        index = next((b for b in INDEX_BITS if b >= needed), INDEX_BITS[-1])
+    delay = max(projection.longest - 1, 0).bit_length()
+    return Format(least_bits(weight.data, mode), delay, index, mode, -weight.frac - 6)
 
 
 def demand(program: Program, changed: Mapping[str, int]) -> Demand:
@@ -52,22 +76,49 @@ def demand(program: Program, changed: Mapping[str, int]) -> Demand:
     values = {name: limit.value for name, limit in load_target(program.target).limits.items()}
     values |= changed
     sorts = tuple(name for name in SORTS if name in values)
+    most = [values[name] for name in sorts]
+    held = [compartments(p) for p in program.graph.populations]
+    kinds = [_kinds(held, SORTS[name]) for name in sorts]
+    stored = [synapse_format(p, values["compartments"]) for p in program.graph.projections]
+    if FORMATS in values:
+        kind, sets = _format_sets(program, stored, values[FORMATS])
+        kinds.append(kind)
+        most.append(sets)
     limits = Limits(
         values["compartments"],
         values["in_axons"],
         values["out_axons"],
         values["synapse_bits"],
-        tuple(values[name] for name in sorts),
+        tuple(most),
     )
-    held = [compartments(p) for p in program.graph.populations]
-    kinds = [_kinds(held, SORTS[name]) for name in sorts]
     return Demand(
         limits,
-        tuple(synapse_bits(p, limits.neurons) for p in program.graph.projections),
+        tuple(s.bits for s in stored),
         np.array(kinds, np.int32) if kinds else np.zeros((0, 0), np.int32),
         _room(program, values),
         sorts,
+        Formats(FORMATS, tuple(map(stored.index, stored)), values[FORMATS])
+        if FORMATS in values
+        else None,
     )
+
+
+def _format_sets(program: Program, stored: list[Format], most: int) -> tuple[Array, int]:
+    """Return which set of formats reaches each neuron, and how many sets a core may hold.
+
+    So many sets that any of them together have no more than ``most`` formats. Counting the formats
+    themselves would sometimes allow more sets, but few networks have more formats than one core.
+    """
+    graph = program.graph
+    reaching: dict[str, set[Format]] = {p.name: set() for p in graph.populations}
+    for projection, how in zip(graph.projections, stored, strict=True):
+        reaching[projection.target].add(how)
+    sets = [frozenset(reaching[p.name]) for p in graph.populations]
+    kind = np.repeat([sets.index(s) for s in sets], [p.size for p in graph.populations])
+    if len(set(stored)) <= most:
+        return kind, max(len(sets), 1)
+    total = np.cumsum(sorted(map(len, set(sets)), reverse=True))
+    return kind, max(int(np.count_nonzero(total <= most)), 1)
 
 
 def _kinds(held: list[Compartments], registers: tuple[str, ...]) -> Array:
@@ -98,6 +149,7 @@ RESOURCES = {
     "synapse_bits": ("bits of synapses", "SPK1783", "split it, prune, or use fewer weight bits"),
     "configurations": ("different decays", "SPK1784", "put neurons with equal decays together"),
     "thresholds": ("different thresholds", "SPK1785", "put neurons with equal thresholds together"),
+    FORMATS: ("formats of synapses", "SPK0964", "put populations with equal formats together"),
 }
 
 

@@ -15,7 +15,9 @@ PART = 8  # a cluster takes at most this part of a core's neurons
 LARGE, LARGE_PART = 30_000, 32  # likewise from so many neurons on, where coarse moves cost too much
 SAMPLE = 256  # pins that a neuron looks at where clusters are grown
 SILENT = 1e-6  # spikes per step that a silent source counts as
-STRANGE = 0.1  # rating, over that of the best cluster that is full
+# Rating, over that of the best cluster that is full. From one start LeNet-5 sends 5,460 spikes per
+# step between cores with it and 6,460 with 0 (means of three seeds); with 0.5, as few as with it.
+STRANGE = 0.1
 SHRINK = 0.8  # coarsening ends where a level keeps more of its vertices
 
 

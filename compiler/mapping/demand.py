@@ -10,6 +10,21 @@ from spikec.compiler.mapping.reach import reach
 from spikec.compiler.types import Array
 
 
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """The formats of synapses, of which a core has few.
+
+    Attributes:
+        name: Of the limit.
+        of: The format of each projection.
+        most: Different ones in a core.
+    """
+
+    name: str
+    of: tuple[int, ...]
+    most: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Demand:
     """What a target's backend says about a program.
@@ -19,7 +34,9 @@ class Demand:
         bits: That a core stores for one synapse of each projection, in their order.
         kinds: Which configuration each neuron uses, (sorts, neurons); see ``Hypergraph``.
         room: How many neurons fit beside each one's delay buffer, or None.
-        sorts: Name of each sort of configuration.
+        sorts: Name of each sort of configuration. A further row of ``kinds`` has no name: it keeps
+            the search within ``formats``, which are counted themselves.
+        formats: Of the synapses, or None.
     """
 
     limits: Limits
@@ -27,6 +44,7 @@ class Demand:
     kinds: Array
     room: Array | None
     sorts: tuple[str, ...] = ()
+    formats: Formats | None = None
 
 
 def first_neurons(program: Program) -> dict[str, int]:

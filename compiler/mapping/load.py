@@ -23,8 +23,8 @@ class Load:
     """What each core uses; arrays are int64, one number per core.
 
     Attributes:
-        used: By resource: compartments, in_axons, out_axons, synapse_bits, and each sort of
-            configuration.
+        used: By resource: compartments, in_axons, out_axons, synapse_bits, each sort of
+            configuration, and the formats of synapses.
         limits: By the same names; those that depend on the core, as with delays, per core.
         origins: Axons into each core by projection. A source of several projections is counted at
             each of them, but takes one axon.
@@ -82,10 +82,13 @@ def load(program: Program, demand: Demand, rate: Array | None) -> Load:
     reached: dict[str, Any] = {}
     origins: dict[str, Array] = {}
     names = projection_names(program)
-    for name, p, bits in zip(names, graph.projections, demand.bits, strict=True):
+    stored = demand.formats.of if demand.formats else [0] * len(names)
+    formats = np.zeros((max(stored, default=0) + 1, cores), np.bool_)
+    for name, p, bits, how in zip(names, graph.projections, demand.bits, stored, strict=True):
         counts = reach(p, mapping.seats[p.target], cores)
         used["synapse_bits"] += _by_core(counts, list_bits(counts.data, bits, demand.limits))
         origins[name] = _by_core(counts, np.ones_like(counts.data))
+        formats[how, counts.indices] = True
         counts.data[:] = 1
         reached[p.source] = counts if p.source not in reached else reached[p.source].maximum(counts)
     traffic = sp.csr_array((cores, cores))
@@ -103,7 +106,9 @@ def load(program: Program, demand: Demand, rate: Array | None) -> Load:
             (rates[placed], (seats[placed], np.flatnonzero(placed))), shape=(cores, size)
         )
         traffic = traffic + rows @ pairs
-    for sort, kind in zip(demand.sorts, demand.kinds, strict=True):
+    if demand.formats:
+        used[demand.formats.name] = formats.sum(axis=0)
+    for sort, kind in zip(demand.sorts, demand.kinds, strict=False):
         pairs_seen = np.unique(np.stack([neurons, kind]), axis=1)[0]
         used[sort] = np.bincount(pairs_seen, minlength=cores)
     return Load(used, _limits(demand, neurons, cores), origins, traffic, entering)
@@ -132,8 +137,10 @@ def _limits(demand: Demand, neurons: Array, cores: int) -> dict[str, Array]:
         "in_axons": most.in_axons,
         "out_axons": most.out_axons,
         "synapse_bits": most.synapse_bits,
-        **dict(zip(demand.sorts, most.kinds, strict=True)),
+        **dict(zip(demand.sorts, most.kinds, strict=False)),
     }
+    if demand.formats:
+        values[demand.formats.name] = demand.formats.most
     limits = {name: np.full(cores, value, dtype=np.int64) for name, value in values.items()}
     if demand.room is not None:
         np.minimum.at(limits["compartments"], neurons, demand.room)

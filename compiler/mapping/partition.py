@@ -18,6 +18,7 @@ from spikec.compiler.mapping.merge import merge
 from spikec.compiler.mapping.orders import breadth_order
 from spikec.compiler.mapping.refine import anneal
 from spikec.compiler.mapping.renumber import renumbered
+from spikec.compiler.mapping.spare import by_sparing
 from spikec.compiler.mapping.state import OUT, State, state
 from spikec.compiler.types import Array
 from spikec.compiler.untyped import sparse as sp
@@ -34,6 +35,7 @@ STARTS = 8  # at most, each hotter on its coarsest level than the one before, up
 STARTED = 2_000_000  # pins of all starts together
 PROBE = 16  # cores that are filled to see whether a large network has structure
 LARGE = 10_000_000  # pins of a large network
+FEW = 100_000  # neurons up to which cores in order are refined as well
 
 
 def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "best") -> Array:
@@ -45,8 +47,9 @@ def partition(h: Hypergraph, limits: Limits, seed: int = 0, method: Method = "be
         seed: The same seed gives the same assignment.
         method: ``sequential`` fills cores in the order of the neurons, ``greedy`` by connectivity,
             ``multilevel`` refines a start by connectivity from coarse to fine; ``best`` compares
-            it with the sequential one, and begins several times where the network is small. Of more
-            than ``LARGE`` synapses the sequential one is taken where neurons share few sources.
+            it with the sequential one, refined as well up to ``FEW`` neurons, and begins several
+            times where the network is small. Of more than ``LARGE`` synapses it is the sequential
+            one where neurons share few sources.
 
     Raises:
         SpikecError: SPK1732 or SPK1733 when a neuron fits no core even alone, SPK1734 when its
@@ -70,27 +73,33 @@ def _candidates(level: Level, seed: int, method: Method) -> list[Array | None]:
         return [sequential]  # one core
     if method == "greedy":
         return [_filled(level, by_growth=True)]
-    if level.pin.size > LARGE:
-        return [sequential]
     starts = int(np.clip(STARTED / max(level.pin.size, 1), 1, STARTS)) if method == "best" else 1
+    refined: list[Array | None] = []
+    if method == "best" and sequential is not None and level.vertices <= FEW:
+        hot = HOT if starts > 1 else 0.0
+        refined.append(_kept(_annealed(level, sequential, seed, hot, FINEST)))
+    if level.pin.size > LARGE:
+        return [*refined, sequential]
     seeds = range(seed * STARTS, seed * STARTS + starts)
     found = [_multilevel(level, s, HOT * 4 ** (i % 3)) for i, s in enumerate(seeds)]
     if starts > 1:
         found += [_multilevel(level, s, HOT, linear=True) for s in seeds]
-        if sequential is not None:
-            s = _annealed(level, sequential, seed, HOT, FINEST)
-            found.append(None if s.excess.any() else s.seat)
-        found += _recombined(level, [s for s in found if s is not None], seed)
-    return [*found, sequential]
+        kept = [s for s in found + refined if s is not None]
+        if kept:
+            best = _recombined(level, kept, seed)
+            even = level.vertices // (int(best.max()) + 1)
+            spared = _kept(_annealed(level, by_sparing(level, even), seed, 0.0, FINEST))
+            found = [best if spared is None else _recombined(level, [best, spared], seed)]
+    return [*found, *refined, sequential]
 
 
-def _recombined(level: Level, found: list[Array], seed: int) -> list[Array | None]:
+def _recombined(level: Level, found: list[Array], seed: int) -> Array:
     """Return the best assignment refined on what it has in common with each of the others.
 
     Neurons that two assignments put together are one vertex, so that whole regions move in which
     they differ: the combination of Sanders and Schulz (KaFFPaE, 2012). Never worse than the best.
     """
-    found = sorted((_compact(s) for s in found), key=lambda s: traffic(level, s))
+    found = sorted(map(_compact, found), key=lambda s: traffic(level, s))
     for other in found[1:]:
         best = found[0]
         pair = best.astype(np.int64) * (int(other.max()) + 1) + other
@@ -100,9 +109,9 @@ def _recombined(level: Level, found: list[Array], seed: int) -> list[Array | Non
         begun[common] = best
         seat = _compact(_annealed(coarse, begun, seed, HOT, COARSEST).seat)[common]
         s = _annealed(level, seat, seed, HOT, FINEST)
-        if not s.excess.any() and traffic(level, s.seat) < traffic(level, best):
+        if _kept(s) is not None and traffic(level, s.seat) < traffic(level, best):
             found[0] = _compact(s.seat)
-    return [found[0]] if found else []
+    return found[0]
 
 
 def _large(level: Level, seed: int) -> Array | None:
@@ -143,7 +152,7 @@ def _multilevel(
     while True:
         s = _annealed(levels.pop(), seat, seed, hot, most)
         if not levels:
-            return None if s.excess.any() else s.seat
+            return _kept(s)
         seat = _compact(s.seat)[clusters.pop()]
         hot, most = HOT, BETWEEN if len(levels) > 1 else FINEST
 
@@ -164,7 +173,7 @@ def _annealed(level: Level, seat: Array, seed: int, hot: float, most: int) -> St
         level: The network.
         seat: Where the vertices are.
         seed: Of the draws.
-        hot: See ``anneal``.
+        hot: See ``anneal``; 0 descends at once.
         most: Sweeps at most; large levels have fewer.
     """
     cores = int(seat.max()) + 1
@@ -175,10 +184,17 @@ def _annealed(level: Level, seat: Array, seed: int, hot: float, most: int) -> St
     settle = 2 if most == BETWEEN else SETTLE
     if level.in_source.size > LARGE:  # a sweep takes minutes: descent alone
         sweeps, settle = 0, COLD if most == FINEST else COLD // 2
+    if hot == 0.0:
+        sweeps = 0
     anneal(level, s, seed, hot, SOFT, min(sweeps, most), settle)
     if most == FINEST or level.in_source.size <= LARGE:
         merge(level, s)
     return s
+
+
+def _kept(s: State) -> Array | None:
+    """Return the assignment, or None where it exceeds a limit."""
+    return None if s.excess.any() else s.seat
 
 
 def _compact(seat: Array) -> Array:

@@ -28,6 +28,7 @@ from spikec.compiler.loihi_grid import (
     BIAS_EXPONENT,
     BIAS_MANTISSA,
     FORMATS,
+    MOST_REFRACTORY,
     STATE_LIMIT,
     THRESHOLD_MANTISSA,
     decay_steps,
@@ -41,6 +42,7 @@ from spikec.compiler.neurons.euler_cuba_lif import EulerCubaLIF
 from spikec.compiler.neurons.euler_lif import EulerLIF
 from spikec.compiler.neurons.integrate_and_fire import IntegrateAndFire
 from spikec.compiler.neurons.lif import LIF
+from spikec.compiler.neurons.refractory_lif import RefractoryLIF
 from spikec.compiler.pipeline import Context
 from spikec.compiler.rounding import relative_error, scale_synapse
 from spikec.compiler.synapses import Dense, Synapse
@@ -241,13 +243,16 @@ class _Core:
         }
         rule = {k: v for k, v in model.options().items() if k != "current_phase"}
         if isinstance(model, CubaLIF):
-            made: LIF | CubaLIF = CubaLIF(
+            made: LIF | CubaLIF | RefractoryLIF = CubaLIF(
                 synapse_decay=_factor(model.synapse_decay.real(), 4095, 0),
                 synapse_gain=values["gain"],
                 u_init=state_integers(np.rint(model.u_init.real() / unit), unit),
                 **values,
                 **rule,
             )
+        elif isinstance(model, RefractoryLIF):
+            steps = state_integers(model.steps.real())
+            made = RefractoryLIF(steps=steps, r_init=state_integers(np.zeros(())), **values, **rule)
         else:
             made = LIF(**values, **rule)
         return replace(self.source, neuron=made, formats=dict(FORMATS[made.kind]), scale=unit)
@@ -346,7 +351,7 @@ def _supported(policy: QuantizeLoihi, population: Population, model: Any) -> Any
     Raises:
         SpikecError: SPK0683 naming the term, SPK0686 on values between populations.
     """
-    if not isinstance(model, LIF | IntegrateAndFire | CubaLIF):
+    if not isinstance(model, LIF | IntegrateAndFire | CubaLIF | RefractoryLIF):
         hint = "Run fuse before it" if model.kind == "relay" else "Use LIF, CUBA-LIF or IF neurons"
         raise SpikecError(
             "SPK0686", population.name, f"a core of Loihi runs CUBA-LIF, not {model.kind}", hint
@@ -362,12 +367,20 @@ def _supported(policy: QuantizeLoihi, population: Population, model: Any) -> Any
         "v_min": model.v_min is None,
         "current_phase": not isinstance(model, CubaLIF) or model.current_phase == "new",
     }
+    if isinstance(model, RefractoryLIF):
+        steps = model.steps.real()
+        whole = np.array_equal(steps, np.clip(np.rint(steps), 1, MOST_REFRACTORY))
+        terms |= {
+            f"refractory={model.refractory}": model.refractory == "zero",
+            f"refractory period but whole steps from 1 to {MOST_REFRACTORY}": whole,
+            "neuron that rests from the start": not np.any(model.r_init.data),
+        }
     for term, fits in terms.items():
         if not fits:
             raise SpikecError(
                 "SPK0683",
                 population.name,
-                f"Loihi {policy.generation} has no {term}",
+                f"Loihi {int(policy.generation)} has no {term}",
                 "Train with `>`, reset to zero in the same step and the new current",
             )
     return model
