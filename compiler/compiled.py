@@ -22,6 +22,12 @@ def compiled(function: Function) -> Function:
     return cast(Function, _njit(nogil=True, cache=True, error_model="numpy")(function))
 
 
+def inlined(function: Function) -> Function:
+    """Compile a function as a part of every function that calls it."""
+    made = _njit(nogil=True, cache=True, error_model="numpy", inline="always")(function)
+    return cast(Function, made)
+
+
 def entry(function: Callable[[int, int], None]) -> Any:
     """Compile a function of two integers at once, to be called by its address (``invoke``)."""
     signature = _types.void(_types.int64, _types.int64)
