@@ -71,7 +71,10 @@ class Simulator:
         graph = self.program.graph
         stored = stored_inputs(graph, by_input(graph, inputs), self._tell)
         trace: Trace = self.runner.run(stored, record)
-        return replace(trace, inputs=stored) if "spikes" in record else trace
+        if "spikes" in record:
+            # Flags are not copied before; who asks for a record may change them afterwards.
+            return replace(trace, inputs={name: a.copy() for name, a in stored.items()})
+        return trace
 
     def _tell(self, finding: Finding) -> None:
         if finding.where not in self._told:
@@ -130,8 +133,8 @@ def stored_inputs(
 
 def _stored(node: Input, data: Array, report: Report) -> Array:
     where = f"input '{node.name}'"
-    wanted = "(samples, steps, " + ", ".join(str(n) for n in node.shape) + ")"
     if data.ndim != 2 + len(node.shape) or data.shape[2:] != node.shape:
+        wanted = "(samples, steps, " + ", ".join(str(n) for n in node.shape) + ")"
         raise SpikecError(
             "SPK0646", where, f"the array has shape {data.shape}, not {wanted}", "Reshape the data"
         )
@@ -147,10 +150,10 @@ def _stored(node: Input, data: Array, report: Report) -> Array:
         # float16 would overflow below; a long double may overflow here.
         with np.errstate(over="ignore"):
             flat = flat.astype(np.float64)
-    if not np.isfinite(flat).all():
-        raise SpikecError(
-            "SPK0648", where, "the data contain NaN or infinity", "Clean the data first"
-        )
+        if not np.isfinite(flat).all():
+            raise SpikecError(
+                "SPK0648", where, "the data contain NaN or infinity", "Clean the data first"
+            )
     match node.signal:
         case Float():
             return flat.astype(np.float64)
@@ -175,6 +178,8 @@ def _fixed(where: str, flat: Array, form: FixedPoint, scale: float, report: Repo
 
 
 def _spikes(where: str, flat: Array) -> Array:
+    if flat.dtype == np.bool_:
+        return flat
     wrong = flat[(flat != 0) & (flat != 1)]
     if wrong.size:
         raise SpikecError(

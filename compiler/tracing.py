@@ -29,7 +29,7 @@ class Recorder:
         self.signals = signals
         self.steps = steps
         tapped = {o.source for o in program.graph.outputs}
-        populations = program.graph.populations
+        self.populations = populations = program.graph.populations
         self.spikes = {
             p.name: np.zeros((samples, steps, p.size), dtype=dtype(signals[p.name]))
             for p in populations
@@ -70,7 +70,7 @@ class Recorder:
 
     def trace(self) -> Trace:
         """Return the trace, shaped as the populations are."""
-        shapes = {p.name: p.shape for p in self.program.graph.populations}
+        shapes = {p.name: p.shape for p in self.populations}
 
         def shaped(name: str, a: Array) -> Array:
             return a.reshape(*a.shape[:2], *shapes[name])
@@ -88,7 +88,8 @@ class Recorder:
         Raises:
             SpikecError: SPK0826 when a count is larger than any integer.
         """
-        population, signal = self.program.graph.population(name), self.signals[name]
+        population = next(p for p in self.populations if p.name == name)
+        signal = self.signals[name]
         sent = self.spikes[name]
         if population.model().emits == "counts":
             most = np.abs(sent).max(initial=0)

@@ -6,7 +6,6 @@ something in this step, in ascending order, ``value[b, source]`` what they sent.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -36,21 +35,76 @@ def list_events(value: Array, index: Array, count: Array) -> None:
     for b in range(value.shape[0]):
         m = 0
         for j in range(value.shape[1]):
-            if value[b, j] != 0:
-                index[b, m] = j
-                m += 1
+            index[b, m] = j  # without a branch: one that is seldom taken costs more
+            m += value[b, j] != 0
         count[b] = m
 
 
 @compiled
+def take_input(data: Array, value: Array, index: Array, count: Array, step: int) -> None:
+    """Take what an input sends in a step, nothing after its end; ``data`` is (b, steps, j)."""
+    for b in range(value.shape[0]):
+        m = 0
+        for j in range(value.shape[1]):
+            value[b, j] = data[b, step, j] if step < data.shape[1] else 0
+            index[b, m] = j
+            m += value[b, j] != 0
+        count[b] = m
+
+
+@compiled
+def take_later(total: Array, sums: Array, slot: int, starts: int, step: int) -> None:
+    """Add the sums of a step to the total, once the population has started, and empty them."""
+    if step >= starts:
+        total += sums[slot]
+    sums[slot] = 0
+
+
+@compiled
+def refill(total: Array, bias: Array) -> None:
+    """Set every sum to its constant part."""
+    for b in range(total.shape[0]):
+        for k in range(total.shape[1]):
+            total[b, k] = bias[k]
+
+
+@compiled
+def keep(value: Array, kept: Array, start: int, step: int) -> None:
+    """Keep what is there after a step; ``kept`` is (b, steps, j)."""
+    for b in range(value.shape[0]):
+        for j in range(value.shape[1]):
+            kept[b, step - start, j] = value[b, j]
+
+
+@compiled
+def add_all(numbers: Array, total: Array) -> None:
+    """Add all numbers to a total."""
+    total[0] += numbers.sum()
+
+
+@compiled
 def deliver_dense(index: Array, count: Array, value: Array, total: Array, columns: Array) -> None:
-    """Add W[:, source] * value; ``columns`` is W transposed."""
+    """Add W[:, source] * value; ``columns`` is W transposed.
+
+    Four events at a time, one after the other into one sum: it is loaded and stored a quarter as
+    often, and floating-point sums keep their order.
+    """
     for b in range(count.shape[0]):
-        for e in range(count[b]):
-            j = index[b, e]
-            v = value[b, j]
+        sums, last = total[b], count[b] - count[b] % 4
+        for e in range(0, last, 4):
+            j0, j1, j2, j3 = index[b, e], index[b, e + 1], index[b, e + 2], index[b, e + 3]
+            w0, w1, w2, w3 = columns[j0], columns[j1], columns[j2], columns[j3]
+            v0, v1, v2, v3 = value[b, j0], value[b, j1], value[b, j2], value[b, j3]
             for k in range(columns.shape[1]):
-                total[b, k] += columns[j, k] * v
+                s = sums[k] + w0[k] * v0
+                s += w1[k] * v1
+                s += w2[k] * v2
+                sums[k] = s + w3[k] * v3
+        for e in range(last, count[b]):
+            j = index[b, e]
+            column, v = columns[j], value[b, j]
+            for k in range(columns.shape[1]):
+                sums[k] += column[k] * v
 
 
 @compiled
@@ -91,7 +145,15 @@ def deliver_conv2d(
 
     ``geometry``: n0, n1, m0, m1, stride (2), padding (2), dilation (2), in channels per group.
     """
-    n0, n1, m0, m1, s0, s1, p0, p1, d0, d1, per_group = geometry
+    n0, n1, m0, m1, s0, s1 = (
+        geometry[0],
+        geometry[1],
+        geometry[2],
+        geometry[3],
+        geometry[4],
+        geometry[5],
+    )
+    p0, p1, d0, d1, per_group = geometry[6], geometry[7], geometry[8], geometry[9], geometry[10]
     share = kernel.shape[3]
     for b in range(count.shape[0]):
         for e in range(count[b]):
@@ -223,7 +285,7 @@ def deliver_distance_dependent(
     """Draw the pairs round each source again and add those that are connected."""
     n0, n1, n2 = occupants.shape
     targets, choices = np.uint64(total.shape[1]), np.uint64(weight.shape[0])
-    r0, r1, r2 = radius
+    r0, r1, r2 = radius[0], radius[1], radius[2]
     for b in range(count.shape[0]):
         for e in range(count[b]):
             j = index[b, e]
@@ -250,7 +312,7 @@ class Delivery:
     """A kernel and the arrays it needs behind (index, count, value, total)."""
 
     kernel: Kernel
-    arrays: tuple[Any, ...]
+    arrays: tuple[Array, ...]
 
 
 def delivery(synapse: Synapse, shift: int, floating: bool) -> Delivery:
@@ -276,7 +338,8 @@ def delivery(synapse: Synapse, shift: int, floating: bool) -> Delivery:
             return Delivery(deliver_all_but_self, (weights,))
         case FixedProbability():
             table, others = gap_table(synapse.chance), synapse.pairs == "others"
-            arrays = (table, np.atleast_1d(numbers), np.uint64(synapse.seed), others)
+            seed, flag = np.array(synapse.seed, np.uint64), np.array(others, np.uint8)
+            arrays = (table, np.atleast_1d(numbers), seed, flag)
             return Delivery(deliver_fixed_probability, arrays)
         case DistanceDependent():
             return _distance_dependent(synapse, np.atleast_1d(numbers))
@@ -317,8 +380,8 @@ def _distance_dependent(synapse: DistanceDependent, numbers: Array) -> Delivery:
         synapse.occupants(),
         synapse.chance.astype(np.uint64),
         numbers,
-        np.uint64(synapse.seed),
-        synapse.radius(),
+        np.array(synapse.seed, np.uint64),
+        np.array(synapse.radius(), np.int64),
     )
     return Delivery(deliver_distance_dependent, arrays)
 
@@ -336,10 +399,10 @@ def _convolution(synapse: Conv2d, numbers: Array) -> Delivery:
     return Delivery(deliver_conv2d, (kernel.reshape(-1, k0, k1, share), geometry))
 
 
-def _geometry(synapse: Conv2d | Pool2d, dilation: tuple[int, int], per_group: int) -> Any:
+def _geometry(synapse: Conv2d | Pool2d, dilation: tuple[int, int], per_group: int) -> Array:
     sizes = (*synapse.in_shape[1:], *synapse.out_shape[1:])
     listed = (*sizes, *synapse.stride, *synapse.padding, *dilation, per_group)
-    return tuple(np.int64(v) for v in listed)
+    return np.array(listed, np.int64)
 
 
 def narrow(data: Array) -> Array:

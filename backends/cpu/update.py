@@ -21,10 +21,10 @@ import math
 
 import numpy as np
 
-from spikec.compiler.compiled import compiled
+from spikec.compiler.compiled import inlined
 
 
-@compiled
+@inlined
 '''
 
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "gt": ">", "ge": ">=", "eq": "=="}
