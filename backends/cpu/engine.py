@@ -231,7 +231,7 @@ class _Run:
             add(to.kernel, (index, count, value, totals[port], *to.arrays), first)
         value, index, count = self._slots(unit.name)
         hits = np.zeros(1, np.int64)
-        constants = [_scalar(c) for c in unit.update.constants]
+        constants = [c if isinstance(c, np.ndarray) else _scalar(c) for c in unit.update.constants]
         given: list[Argument] = [value, *totals, *states, *unit.parameters, *constants]
         add(unit.update.function, given, unit.start, result=hits)
         for total, bias in zip(totals, unit.bias, strict=True):
