@@ -73,6 +73,7 @@ class Calls:
     addresses: list[int] = field(default_factory=list[int])
     rows: list[list[int]] = field(default_factory=list[list[int]])
     kept: list[Any] = field(default_factory=list[Any])  # what the rows point at
+    given: dict[int, Array] = field(default_factory=dict[int, Array])  # the same of ``give``
     ready: tuple[Array, Array, Array] | None = None
     piece: int = 32  # steps that compiled code makes at once
 
@@ -124,11 +125,12 @@ class Calls:
                 self.piece *= 2
 
     def give(self, later: Later, array: Array) -> None:
-        """Set an array before a run; it must be contiguous, and live until the run is over."""
+        """Set an array before a run; it must be contiguous, and is kept until the next one."""
         assert array.flags.c_contiguous
         assert (array.dtype, array.ndim) == (later.example.dtype, later.example.ndim)
         _, table, starts = self._arrays()
         at = int(starts[later.call]) + later.column
+        self.given[at] = array
         table[at : at + 1 + array.ndim] = array.__array_interface__["data"][0], *array.shape
 
     def _arrays(self) -> tuple[Array, Array, Array]:
