@@ -232,7 +232,7 @@ def placed(graph: spikec.Graph, seed: int) -> Placement | None:
     seed=st.integers(0, 2**16),
     integer=st.booleans(),
 )
-@examples(30, 400)
+@examples(12, 400)
 def test_counts_are_those_of_plain_loops(graph: spikec.Graph, seed: int, integer: bool) -> None:
     """Events, accesses, updates, synops, messages and hops, in both engines and number systems."""
     graph = varied(graph, seed)
@@ -248,7 +248,7 @@ def test_counts_are_those_of_plain_loops(graph: spikec.Graph, seed: int, integer
 
 
 @given(graph=graphs(Style(value_sources=True)), seed=st.integers(0, 2**16))
-@examples(20, 300)
+@examples(10, 300)
 def test_counts_add_over_samples(graph: spikec.Graph, seed: int) -> None:
     """The counts of a batch are the sum of those of its samples, however it is cut."""
     graph = varied(graph, seed)
@@ -265,7 +265,7 @@ def test_counts_add_over_samples(graph: spikec.Graph, seed: int) -> None:
 
 
 @given(graph=graphs(Style(cycles=False)), seed=st.integers(0, 2**16))
-@examples(15, 200)
+@examples(8, 200)
 def test_retiming_changes_no_count(graph: spikec.Graph, seed: int) -> None:
     """A population that starts later is counted over its own steps."""
     data = spikes_for(graph, 2, 9, seed)

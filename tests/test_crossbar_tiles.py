@@ -74,7 +74,7 @@ def test_digits(options: str, digits: tuple[Array, Array]) -> None:
     partial=st.sampled_from(["digital", "analogue"]),
     coding=st.sampled_from(["pulses", "serial"]),
 )
-@examples(20, 300)
+@examples(8, 300)
 def test_generated_networks(
     graph: spikec.Graph, rows: int, columns: int, encoding: str, partial: str, coding: str
 ) -> None:

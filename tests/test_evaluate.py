@@ -257,7 +257,7 @@ def expressions(draw: Any) -> Maker:
 
 
 @given(made=expressions())
-@examples(60, 1000)
+@examples(25, 1000)
 def test_every_wire_of_a_random_integer_graph(made: Maker) -> None:
     """Reference and numba equal exact rationals, inside the interval that each wire claims."""
     roots = [w[0] for w in made.wires]
@@ -347,7 +347,7 @@ def float_graphs(draw: Any) -> tuple[list[Expr], dict[tuple[str, str], Array]]:
 
 
 @given(graph=float_graphs())
-@examples(60, 1000)
+@examples(25, 1000)
 def test_numba_equals_numpy_bit_for_bit_in_float64(
     graph: tuple[list[Expr], dict[tuple[str, str], Array]],
 ) -> None:

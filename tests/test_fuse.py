@@ -24,7 +24,7 @@ def same(first: spikec.Program, second: spikec.Program, data: dict[str, np.ndarr
 
 
 @given(graph=graphs(Style(on_grid=True)))
-@examples(20, 120)
+@examples(10, 120)
 def test_fused_networks_give_the_same_spikes(graph: spikec.Graph) -> None:
     """On a grid, where sums are exact, every spike and state of what remains is equal."""
     plain = spikec.compile(graph, pipeline="discretize")

@@ -19,7 +19,7 @@ from fuzzing.trial import command, judge
 from sizes import evidence, size
 from spikec.compiler.frontends.nir_raw import FIELDS
 
-CASES = size(200, 20_000)
+CASES = size(80, 20_000)
 
 
 def test_hostile_input(tmp_path: Path) -> None:

@@ -383,7 +383,8 @@ def test_too_many_processes_are_refused() -> None:
         ),
         (spikec.Projection("x", "n", weight), spikec.Projection("n", "n", weight, delay=1)),
     )
-    image = core_image(spikec.compile(graph, "loihi1"))
+    passes = "discretize,fuse,quantize_loihi{generation=1},retime"
+    image = core_image(spikec.compile(graph, "loihi1", pipeline=passes))
     (finding,) = emitter.emitter.refuses(image)
     assert str(finding).startswith(
         "many: no Lava program: decays and thresholds differ so that it "

@@ -285,7 +285,9 @@ def test_refractory_periods(target: str, steps: int | None) -> None:
         ),
         (spikec.Projection("x", "p", spikec.Dense(spikec.Tensor.floats(np.ones((each.size, 4))))),),
     )
-    program = spikec.compile(graph, target)
+    # Placed cores are another matter: 63 neurons of 63 kinds take a minute to place.
+    passes = f"discretize,fuse,quantize_loihi{{generation={target[-1]}}},retime"
+    program = spikec.compile(graph, target, pipeline=passes)
     found = compare(program, {"x": spikes_for(graph, 2, 150, 0)["x"]}, "reference", "loihi")
     assert found.equal, str(found)
     always = {"x": np.ones((1, 200, 4))}

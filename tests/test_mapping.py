@@ -74,7 +74,7 @@ def on_one_core(graph: spikec.Graph) -> Mapping:
 @given(
     graph=loihi_graphs(), seed=st.integers(0, 2**16), target=st.sampled_from(["loihi1", "loihi2"])
 )
-@examples(15, 300)
+@examples(5, 300)
 def test_generated_networks_are_covered_once_within_every_limit(
     graph: spikec.Graph, seed: int, target: str
 ) -> None:
@@ -250,7 +250,7 @@ def test_few_formats_set_no_limit() -> None:
 
 
 @given(graph=loihi_graphs(), target=st.sampled_from(["loihi1", "loihi2"]))
-@examples(15, 300)
+@examples(5, 300)
 def test_decays_never_keep_neurons_apart(graph: spikec.Graph, target: str) -> None:
     """A current that never decays and a membrane that forgets at once take cores of their own.
 

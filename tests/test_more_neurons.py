@@ -321,7 +321,7 @@ def test_models_in_floating_point(kind: str) -> None:
     """Output and every state equal the oracle bit for bit in float64, under all options."""
     random = np.random.default_rng(11)
     sent = cases = 0
-    for case, each, k in chosen(kind, 7, 6):
+    for case, each, k in chosen(kind, 13, size(2, 6)):
         given = draw(case, random, each, 0)
         if k % 3 == 0:
             given.pop("v_min", None)
@@ -346,7 +346,7 @@ def test_models_in_integers(kind: str) -> None:
     random = np.random.default_rng(12)
     casts = itertools.cycle(itertools.product(ROUNDINGS, ("saturate", "saturate", "wrap")))
     sent = cases = 0
-    for case, each, k in chosen(kind, 11, 6):
+    for case, each, k in chosen(kind, 23, size(2, 6)):
         rounding, overflow = next(casts)
         given = draw(case, random, each, 256)
         if k % 3 == 0:
@@ -409,7 +409,7 @@ def test_models_quantised(kind: str) -> None:
     """Both engines agree in every bit at 8 bits, with and without calibration and retiming."""
     random = np.random.default_rng(13)
     sent = cases = 0
-    for case, each, k in chosen(kind, 11, size(1, 6)):
+    for case, each, k in chosen(kind, 23, size(1, 6)):
         graph = small(case, random, each)
         data = (random.random((3, 40, 8)) < 0.3).astype(np.float64)
         pipeline = "discretize,quantize{weight_bits=8}" + (",retime" if k % 2 else "")

@@ -11,7 +11,7 @@ from spikec.backends.fpga.build import texts
 from spikec.backends.fpga.plan import plan
 from yosys_mutants import asked, equivalent, faulty, in_lane, refuted, simulated
 
-COUNT = size(6, 67)  # in each design; 201 at full size
+COUNT = size(1, 67)  # in each design; 201 at full size
 DESIGNS = {
     "busy": (busy, 3),
     "images": (lambda: quantized(images(), random_spikes(images(), 2, 20, 0)), 3),
@@ -20,7 +20,8 @@ DESIGNS = {
 
 
 @pytest.mark.skipif(not tools.have("pyosys", "bitwuzla", "g++"), reason="needs spikec[fpga], g++")
-@pytest.mark.parametrize("name", list(DESIGNS) if COUNT > 20 else ["busy"])
+@pytest.mark.skipif(COUNT < 20, reason="a minute for one design: at full size only")
+@pytest.mark.parametrize("name", DESIGNS)
 def test_faults_are_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At least 95 in 100 of those that are not proved to change nothing."""
     make, lanes = DESIGNS[name]
@@ -52,4 +53,4 @@ def test_faults_are_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         else:
             missed.append(design.about(number))
     evidence(f"mutation_{name}", faults=COUNT, missed=missed, **found)
-    assert len(missed) <= 0.05 * (COUNT - found["the same"]) + (COUNT < 20), missed
+    assert len(missed) <= 0.05 * (COUNT - found["the same"]), missed

@@ -48,7 +48,7 @@ def differences(program: spikec.Program, spikes: Any, wanted: list[Record]) -> i
 
 def test_generated_networks(tmp_path: Path) -> None:
     """Dense, recurrent, conv, pool, delays, biases, parameters by channel: equal to the oracle."""
-    networks = size(36, 600)
+    networks = size(15, 600)
     spikes = quiet = 0
     for seed in range(networks):
         layers = random_net(seed)
@@ -193,7 +193,7 @@ def lava() -> str:
     return str(python)
 
 
-@pytest.mark.parametrize("seed", range(size(6, 24)))
+@pytest.mark.parametrize("seed", range(size(3, 24)))
 def test_in_lava(seed: int, lava: str, tmp_path: Path) -> None:
     """The emitted program in Lava's simulator, every spike and state."""
     graph = spikec.load(write(tmp_path / "n.net", random_net(seed)))
@@ -216,7 +216,7 @@ def lava_dl() -> str:
     return python
 
 
-@pytest.mark.parametrize("seed", [k for k in range(size(10, 60)) if k % 6 in (0, 1, 2, 3)])
+@pytest.mark.parametrize("seed", [k for k in range(size(4, 60)) if k % 6 in (0, 1, 2, 3)])
 def test_netx(seed: int, lava_dl: str, tmp_path: Path) -> None:
     """lava-dl's own netx on the same file: dense, delays, recurrence and convolution.
 

@@ -94,7 +94,7 @@ def test_spiking_neurons_in_floating_point(kind: str) -> None:
     random = np.random.default_rng(1)
     spikes = cases = 0
     phases = ("new", "old", "jump") if kind == "cuba_lif" else ("new",)
-    for rule, phase in itertools.product(RULES[:: size(11, 1)], phases):
+    for rule, phase in itertools.product(RULES[:: size(23, 1)], phases):
         options: dict[str, Any] = dict(rule)
         values: dict[str, Any] = parameters(kind, random, bool(cases % 2), 0)
         if not options.pop("clip"):
@@ -129,7 +129,7 @@ def test_spiking_neurons_in_integers(kind: str) -> None:
     roundings = itertools.cycle(("floor", "to_zero", "nearest", "nearest_even"))
     overflows = itertools.cycle(("saturate", "saturate", "wrap"))
     spikes = cases = 0
-    for rule in RULES[:: size(13, 1)]:
+    for rule in RULES[:: size(29, 1)]:
         options: dict[str, Any] = dict(rule)
         values = parameters(kind, random, bool(cases % 2), 256)
         if not options.pop("clip"):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import sizes
 from nir_files import Spec, affine, chain, ends, lif, linear, network, node, write, write_group
 from spikec.compiler.errors import SpikecError
 from spikec.compiler.frontends import hdf5_file, hdf5_text, nir_file
@@ -100,7 +101,7 @@ def test_truncated(tmp_path: Path) -> None:
     """A file that ends early is an error wherever it ends."""
     path = write(tmp_path / "net.nir", GOOD)
     content = path.read_bytes()
-    for size in range(8, len(content) - 1, 97):
+    for size in range(8, len(content) - 1, sizes.size(397, 97)):
         path.write_bytes(content[:size])
         assert "[SPK10" in refuse(path)
 
@@ -111,7 +112,7 @@ def test_damaged(tmp_path: Path) -> None:
     content = path.read_bytes()
     rng = np.random.default_rng(0)
     failed = 0
-    for _ in range(300):
+    for _ in range(sizes.size(80, 300)):
         damaged = bytearray(content)
         for place in rng.integers(len(content), size=rng.integers(1, 30)):
             damaged[place] = rng.integers(256)
@@ -120,7 +121,7 @@ def test_damaged(tmp_path: Path) -> None:
             load(path)
         except SpikecError:
             failed += 1
-    assert failed > 50
+    assert failed > sizes.size(12, 50)
 
 
 # ---------------------------------------------------------------- structure

@@ -196,7 +196,7 @@ RULES = st.fixed_dictionaries(
 SEEN: Counter[str] = Counter()
 
 
-@examples(30, 600)
+@examples(12, 600)
 @given(graphs(Style(value_sources=True)), RULES, st.sampled_from(("new", "old", "jump")))
 def test_per_step_networks(
     tmp_path_factory: pytest.TempPathFactory, graph: spikec.Graph, rule: Any, phase: str
@@ -228,7 +228,7 @@ def test_most_networks_come_back_exactly() -> None:
         evidence("nir_out", **SEEN)
 
 
-@examples(20, 400)
+@examples(8, 400)
 @given(graphs(Style(value_sources=True)))
 def test_any_network_is_written(
     tmp_path_factory: pytest.TempPathFactory, graph: spikec.Graph

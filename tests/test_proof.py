@@ -174,7 +174,9 @@ def test_an_interval_that_does_not_follow_is_an_error() -> None:
 
 def sites() -> list[tuple[Fault, LaneModule, Lane]]:
     """Return every fault at the first lane that has a site for it."""
-    some = [*lanes(1000, 16), ("operations", operations())]
+    # Tables of two_point and universal_context have a thousand entries, which few vectors meet.
+    short = [named for named in lanes(1000, 16) if named[0][:3] not in ("two", "uni")]
+    some = [*short, ("operations", operations())]
     made = [(lane_module(name, lane, 1), lane) for name, lane in some]
     plain = sorted(lanes(1000, 8), key=lambda named: "threshold" not in named[0])
     small = [(lane_module(n, lane, 1), lane) for n, lane in [("edges", edges()[0]), *plain]]

@@ -58,7 +58,7 @@ def late(program: Program) -> Program:
 
 
 @given(graph=graphs(Style(on_grid=False, value_sources=True)))
-@examples(20, 120)
+@examples(8, 120)
 def test_print_then_parse_is_the_identity(graph: spikec.Graph) -> None:
     """The text form and its arrays hold the whole program, before and after quantisation."""
     data = spikes_for(graph, 2, 10, 0)
@@ -76,7 +76,7 @@ def test_print_then_parse_is_the_identity(graph: spikec.Graph) -> None:
 
 
 @given(graph=graphs(Style(on_grid=False, value_sources=True)))
-@examples(20, 120)
+@examples(8, 120)
 def test_verify_holds_after_every_pass(graph: spikec.Graph) -> None:
     """Discretize, quantize and, where the cycles have the delays, retime keep every invariant."""
     seen: list[str] = []
@@ -95,7 +95,7 @@ def test_verify_holds_after_every_pass(graph: spikec.Graph) -> None:
 
 
 @given(graph=graphs(Style(on_grid=False, value_sources=True)))
-@examples(20, 120)
+@examples(8, 120)
 def test_engines_agree_in_integers(graph: spikec.Graph) -> None:
     """Reference and cpu engine agree in every spike and every bit of state."""
     data = spikes_for(graph, 5, 20, 1)
@@ -108,7 +108,7 @@ def test_engines_agree_in_integers(graph: spikec.Graph) -> None:
 
 
 @given(graph=graphs(Style(on_grid=True)))
-@examples(20, 120)
+@examples(8, 120)
 def test_engines_agree_in_floating_point_on_a_grid(graph: spikec.Graph) -> None:
     """With parameters on a 2^-10 grid the two engines agree spike for spike in float64."""
     data = spikes_for(graph, 5, 20, 2)
@@ -119,7 +119,7 @@ def test_engines_agree_in_floating_point_on_a_grid(graph: spikec.Graph) -> None:
 
 
 @given(graph=graphs(Style(on_grid=False, value_sources=True)))
-@examples(20, 120)
+@examples(8, 120)
 def test_quantised_weights_are_within_half_a_step(graph: spikec.Graph) -> None:
     """Every stored weight is the nearest multiple of its step to gain times weight."""
     data = spikes_for(graph, 2, 10, 3)
@@ -157,7 +157,7 @@ def without_reset(neuron: Any) -> Any:
 
 
 @given(graph=graphs(Style(on_grid=False, value_sources=False, cycles=False)))
-@examples(20, 120)
+@examples(8, 120)
 def test_one_membrane_update_is_within_its_stated_bound(graph: spikec.Graph) -> None:
     """From one stored state and the same spikes, float and integer membranes differ by no more."""
     calm = [
@@ -204,7 +204,7 @@ def test_one_membrane_update_is_within_its_stated_bound(graph: spikec.Graph) -> 
 
 
 @given(graph=graphs(Style(on_grid=False, value_sources=True)))
-@examples(25, 120)
+@examples(10, 120)
 def test_retimed_network_gives_the_same_train(graph: spikec.Graph) -> None:
     """Retiming shifts every train by its population's start, outputs by at most the latency."""
     data = spikes_for(graph, 3, 20, 6)

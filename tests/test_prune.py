@@ -10,7 +10,7 @@ from spikec.compiler.types import Tensor
 
 
 @given(graph=graphs(Style(on_grid=True)))
-@examples(20, 120)
+@examples(8, 120)
 def test_pruned_networks_give_the_same_outputs(graph: spikec.Graph) -> None:
     """Outputs, and every population that stays, are equal in floats and in integers."""
     data = spikes_for(graph, 3, 15, 8)
